@@ -1,0 +1,46 @@
+"""Everything that can go wrong by name. `PyfError` is the root."""
+
+from __future__ import annotations
+
+
+class PyfError(Exception):
+    """Base class of the project's errors; its text is one line meant for a person."""
+
+
+class UsageProblem(PyfError):  # noqa: N818
+    """Raised before any request when an argument, a setting or a file of the user is wrong (exit code 2)."""
+
+
+class ProfileError(UsageProblem):
+    """Raised by `profiles` when profiles.yaml cannot be used or a profile is unknown."""
+
+
+class ParseError(PyfError):
+    """Raised by `parsers` when an answer of a service cannot be understood.
+
+    `what` names the kind of document ("project JSON"), `reason` what is wrong with it.
+    """
+
+    def __init__(self, what: str, reason: str) -> None:
+        super().__init__(what, reason)
+        self.what = what
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.reason}"
+
+
+class StoreError(PyfError):
+    """Raised by `store` when the database cannot be opened or belongs to something else."""
+
+
+class RenderError(PyfError):
+    """Raised by `metadata.renderer` when a README could not be rendered within its bounds."""
+
+
+class SearchError(PyfError):
+    """Raised by `search` when Typesense cannot be reached, refuses the key or answers nonsense."""
+
+
+class ReplicaError(PyfError):
+    """Raised by `replica` when its options or its fault plan are wrong."""
