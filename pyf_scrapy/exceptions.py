@@ -1,4 +1,8 @@
-"""Everything that can go wrong by name. `PyfError` is the root."""
+"""Everything that can go wrong by name. `PyfError` is the root.
+
+`exit_code` is what a command returns when the error ends it: 1 a source or service failed, 2 bad input,
+75 already running (EX_TEMPFAIL of sysexits.h).
+"""
 
 from __future__ import annotations
 
@@ -6,13 +10,23 @@ from __future__ import annotations
 class PyfError(Exception):
     """Base class of the project's errors; its text is one line meant for a person."""
 
+    exit_code = 1
 
-class UsageProblem(PyfError):  # noqa: N818
-    """Raised before any request when an argument, a setting or a file of the user is wrong (exit code 2)."""
+
+class UsageProblem(PyfError):  # noqa: N818  (reads better than UsageProblemError; Scrapy owns UsageError)
+    """Raised before any request when an argument, a setting or a file of the user is wrong."""
+
+    exit_code = 2
 
 
 class ProfileError(UsageProblem):
     """Raised by `profiles` when profiles.yaml cannot be used or a profile is unknown."""
+
+
+class AlreadyRunningError(PyfError):
+    """Raised by `session` when the same spider already runs on the same data folder."""
+
+    exit_code = 75
 
 
 class ParseError(PyfError):
@@ -30,6 +44,18 @@ class ParseError(PyfError):
         return f"{self.what}: {self.reason}"
 
 
+class FetchError(PyfError):
+    """Raised by spiders when an answer of PyPI is no use for a package.
+
+    `transport` is true when nothing was learnt about the package (no connection, 5xx): many of them in a
+    row mean that PyPI is down.
+    """
+
+    def __init__(self, reason: str, *, transport: bool = False) -> None:
+        super().__init__(reason)
+        self.transport = transport
+
+
 class StoreError(PyfError):
     """Raised by `store` when the database cannot be opened or belongs to something else."""
 
@@ -44,3 +70,5 @@ class SearchError(PyfError):
 
 class ReplicaError(PyfError):
     """Raised by `replica` when its options or its fault plan are wrong."""
+
+    exit_code = 2

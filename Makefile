@@ -1,0 +1,40 @@
+# `make demo` shows the whole thing on a replica of PyPI; `make test` runs the tests. Both set up .venv.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+# Neither .env nor service variables of the caller may reach the demo or the tests.
+CLEAN = env $$(env | sed -nE 's/^((TYPESENSE|PYPI|PYPISTATS|PYF|GITHUB|REDIS|RENDER|INDEX|SCRAPY)_[A-Z_]+|DATABASE_URL|DEFAULT_PROFILE|PROFILES_FILE|DESCRIPTIONS|USER_AGENT_CONTACT)=.*/-u \1/p') PYF_ENV_FILE=
+
+.PHONY: setup setup-test demo test lint clean
+
+setup: $(VENV)/.installed
+setup-test: $(VENV)/.installed-test
+
+$(VENV)/.installed: requirements.txt constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "pyf_scrapy needs Python 3.11 or newer; this is $$($(PYTHON) -V 2>&1). Name another one: make PYTHON=python3.12" >&2; exit 2; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing what requirements.txt lists into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -c constraints.txt
+	@touch $@
+
+$(VENV)/.installed-test: $(VENV)/.installed requirements-test.txt
+	@echo "Installing what requirements-test.txt lists into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-test.txt -c constraints.txt
+	@touch $@
+
+demo: setup
+	@$(CLEAN) $(BIN)/scrapy demo
+
+test: setup-test
+	@$(CLEAN) $(BIN)/python -m pytest --cov --cov-report=term --cov-fail-under=90
+
+lint: setup-test
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+clean:
+	rm -rf $(VENV) .pyf

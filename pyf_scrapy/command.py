@@ -1,0 +1,151 @@
+"""The base of the project's commands.
+
+It stands outside `pyf_scrapy.commands`, because Scrapy makes a command of every command class that is
+defined in a module of that package, of a base class too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar, NoReturn
+
+from scrapy.commands import ScrapyCommand
+from scrapy.exceptions import UsageError
+from scrapy.settings import BaseSettings
+
+from pyf_scrapy.commands.output import ExitCode, complain, reported
+from pyf_scrapy.exceptions import UsageProblem
+from pyf_scrapy.profiles import Profile, load_profiles, select
+
+_COLLECTION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+
+
+class PyfCommand(ScrapyCommand):
+    """A command of the project: implement `short_desc` and `execute`.
+
+    `arguments` is how many arguments it takes (fewest, most); options that it does not know and arguments
+    beyond that are refused with one line and exit code 2.
+    """
+
+    requires_project = True
+    requires_crawler_process = False
+    default_settings: ClassVar[dict[str, Any]] = {"LOG_ENABLED": False}
+
+    arguments: ClassVar[tuple[int, int]] = (0, 0)
+    takes_profile: ClassVar[bool] = False
+    takes_collection: ClassVar[bool] = False
+
+    @abstractmethod
+    def execute(self, args: list[str], opts: argparse.Namespace) -> int:
+        """Do the work and return an ExitCode; a PyfError becomes one line and its exit code."""
+
+    @property
+    def name(self) -> str:
+        """The name on the command line: Scrapy's rule is that of the module."""
+        return type(self).__module__.rpartition(".")[2]
+
+    @property
+    def project_settings(self) -> BaseSettings:
+        if self.settings is None:
+            raise RuntimeError("scrapy.cmdline sets the settings before it calls a command")
+        return self.settings
+
+    def add_options(self, parser: argparse.ArgumentParser) -> None:
+        super().add_options(parser)
+        strict(parser, self.name)
+        parser.add_argument("--json", action="store_true", help="print one JSON object")
+        if self.takes_profile:
+            parser.add_argument(
+                "-p", dest="package_profile", metavar="PROFILE", help="a profile of profiles.yaml"
+            )
+        if self.takes_collection:
+            parser.add_argument(
+                "-c", dest="collection", metavar="COLLECTION", help="a search collection or alias"
+            )
+
+    def process_options(self, args: list[str], opts: argparse.Namespace) -> None:
+        args[:] = self._checked(args)
+        super().process_options(args, opts)
+
+    def run(self, args: list[str], opts: argparse.Namespace) -> None:
+        self.exitcode = reported(self.name, lambda: self.execute(args, opts))
+
+    def profiles(self) -> dict[str, Profile]:
+        """All profiles by key. Raises ProfileError."""
+        return load_profiles(self.project_settings.get("PROFILES_FILE"))
+
+    def selected_profiles(self, opts: argparse.Namespace) -> list[Profile]:
+        """Those of `-p`, else of DEFAULT_PROFILE. Raises UsageProblem if none or an unknown is named."""
+        spec = opts.package_profile or self.project_settings.get("DEFAULT_PROFILE")
+        if not spec:
+            raise UsageProblem(
+                f"which profile? use -p PROFILE or set DEFAULT_PROFILE; known: {', '.join(self.profiles())}"
+            )
+        return select(spec, self.profiles())
+
+    def selected_collection(self, opts: argparse.Namespace) -> str:
+        """The one collection of `-c`, `-p`, TYPESENSE_COLLECTION or DEFAULT_PROFILE, in that order.
+
+        Raises UsageProblem when none, several, or an impossible one is named.
+        """
+        named = opts.collection
+        if named is not None and opts.package_profile is not None:
+            raise UsageProblem("give -p PROFILE or -c COLLECTION, not both")
+        if named is None and opts.package_profile is None:
+            named = self.project_settings.get("TYPESENSE_COLLECTION")
+        if named is not None:
+            if not _COLLECTION.fullmatch(named):
+                raise UsageProblem(
+                    f"{named!r} is not the name of a collection; letters, digits, - _ and . only"
+                )
+            return str(named)
+        if not (opts.package_profile or self.project_settings.get("DEFAULT_PROFILE")):
+            raise UsageProblem("which collection? use -p PROFILE or -c COLLECTION")
+        profiles = self.selected_profiles(opts)
+        if len(profiles) > 1:
+            raise UsageProblem(f"one profile at a time, not {', '.join(profile.key for profile in profiles)}")
+        return profiles[0].collection
+
+    def _checked(self, args: Sequence[str]) -> list[str]:
+        """The arguments, without the `--` after which everything is one. Raises Scrapy's UsageError."""
+        end = args.index("--") if "--" in args else len(args)
+        for arg in args[:end]:
+            if arg.startswith("-") and arg != "-":
+                raise UsageError(f"unknown option {arg!r}; see scrapy {self.name} -h")
+        given = [*args[:end], *args[end + 1 :]]
+        fewest, most = self.arguments
+        if len(given) > most:
+            raise UsageError(f"unknown argument {given[most]!r}; see scrapy {self.name} -h")
+        if len(given) < fewest:
+            raise UsageError(f"an argument is missing; use scrapy {self.name} {self.syntax()}")
+        return given
+
+
+def strict(parser: argparse.ArgumentParser, command: str) -> None:
+    """Make a parser of Scrapy answer a wrong command line with one line, and refuse Scrapy's --profile.
+
+    That option writes profiler data to a file of the given name, which is never what a user of -p meant.
+    """
+
+    def error(message: str) -> NoReturn:
+        complain(command, message)
+        sys.exit(ExitCode.USAGE)
+
+    parser.error = error  # type: ignore[method-assign]  # argparse prints the usage before each error
+    parser.add_argument("--profile", nargs="?", action=_RefuseProfile, help=argparse.SUPPRESS)
+
+
+class _RefuseProfile(argparse.Action):
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> NoReturn:
+        wanted = values or "PROFILE"
+        parser.error(f"--profile is Scrapy's profiler; use -p {wanted} (a crawl: -a profile={wanted})")

@@ -1,0 +1,75 @@
+"""What a crawl came to: figures for its summary, one line for a person, an exit code for a script."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pyf_scrapy.exceptions import PyfError
+
+#: Figure of the summary -> Scrapy stat that counts it.
+FIGURES = {
+    "listed": "pyf/projects/listed",
+    "to_check": "pyf/projects/to_check",
+    "fetched": "pyf/projects/fetched",
+    "no_match": "pyf/classifiers/dropped",
+    "empty": "pyf/projects/empty",
+    "stale": "pyf/projects/stale",
+    "passed_on": "pyf/packages/passed_on",
+    "releases_fetched": "pyf/releases/fetched",
+    "releases_partial": "pyf/releases/partial",
+    "packages_indexed": "pyf/packages/indexed",
+    "documents_sent": "pyf/typesense/documents",
+    "documents_unchanged": "pyf/duplicates/unchanged",
+    "documents_deleted": "pyf/typesense/deleted",
+    "documents_rejected": "pyf/typesense/rejected",
+    "readmes_failed": "pyf/descriptions/failed",
+    "failed": "pyf/packages/failed",
+    "errors": "log_count/ERROR",
+}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """`exit_code`: 0 done, 1 a source or service failed or documents were rejected, 2 bad input, 3 done but
+    some packages failed, 75 already running. `reason` is Scrapy's finish reason."""
+
+    exit_code: int
+    reason: str
+    figures: dict[str, int]
+
+    @property
+    def headline(self) -> str:
+        """One line: what happened, and what to do if anything is to do."""
+        if self.reason == "shutdown":
+            return "Interrupted; the same command goes on from here."
+        if self.exit_code == 0:
+            if self.figures["fetched"] == 0 and self.figures["passed_on"] == 0:
+                return "Nothing to do: everything the index lists is up to date."
+            return "Done."
+        if self.exit_code == 3:
+            return (
+                "Done, but some packages failed: `scrapy status` names them; the next run tries them again."
+            )
+        if self.figures["documents_rejected"]:
+            return "Typesense rejected documents: `scrapy status` names them."
+        return "Not done: see the error above; nothing stored is lost, run the same command again."
+
+
+def outcome(stats: Mapping[str, Any], reason: str, problem: PyfError | None) -> Outcome:
+    """Judge a crawl by its stats, its finish reason and the error that ended it, if any."""
+    figures = {name: int(stats.get(key) or 0) for name, key in FIGURES.items()}
+    return Outcome(_exit_code(figures, stats, reason, problem), reason, figures)
+
+
+def _exit_code(
+    figures: Mapping[str, int], stats: Mapping[str, Any], reason: str, problem: PyfError | None
+) -> int:
+    if problem is not None:
+        return problem.exit_code
+    if reason != "finished" or figures["documents_rejected"]:
+        return 1
+    if stats.get("spider_exceptions/count") or stats.get("item_error_count"):
+        return 1
+    return 3 if figures["failed"] or figures["readmes_failed"] else 0

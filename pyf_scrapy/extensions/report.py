@@ -1,0 +1,52 @@
+"""The run report: noted in the store at the start and the end, and what closes the session."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+
+from scrapy import Spider, signals
+from scrapy.crawler import Crawler
+
+from pyf_scrapy.extensions.outcome import Outcome, outcome
+from pyf_scrapy.spiders.base import PackageSpider
+
+logger = logging.getLogger(__name__)
+
+
+class RunReport:
+    """After the crawl `outcome` says what it came to; the command prints it and exits with its code."""
+
+    def __init__(self, crawler: Crawler) -> None:
+        self.crawler = crawler
+        self.outcome: Outcome | None = None
+        self._run: int | None = None
+        crawler.signals.connect(self.spider_opened, signal=signals.spider_opened)
+        crawler.signals.connect(self.spider_closed, signal=signals.spider_closed)
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler) -> RunReport:
+        return cls(crawler)
+
+    async def spider_opened(self, spider: Spider) -> None:
+        if isinstance(spider, PackageSpider) and spider.session.is_open:
+            self._run = await asyncio.to_thread(
+                spider.session.store.start_run, spider.name, dict(spider.arguments), int(time.time())
+            )
+
+    async def spider_closed(self, spider: Spider, reason: str) -> None:
+        if not isinstance(spider, PackageSpider):
+            return
+        self.outcome = outcome(self.crawler.stats.get_stats(), reason, spider.problem)
+        if self._run is not None:
+            await asyncio.to_thread(
+                spider.session.store.finish_run,
+                self._run,
+                reason,
+                self.outcome.exit_code,
+                self.outcome.figures,
+                int(time.time()),
+            )
+        await spider.session.close()
+        logger.info("%s %s", self.outcome.headline, self.outcome.figures)

@@ -1,0 +1,106 @@
+"""What PyPI says about a project, as typed records. None means "not reported", which is not "no".
+
+Records are frozen, survive a round trip through msgpack, and every field that may be absent has a default,
+so that records stored by an older program still load.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class File(msgspec.Struct, frozen=True):
+    """One distribution file of a release."""
+
+    filename: str = ""
+    url: str = ""  # as reported, also relative; not checked
+    packagetype: str = ""  # "sdist", "bdist_wheel", ...; "" from the Simple API, which does not say
+    python_version: str = ""
+    size: int | None = None  # bytes
+    sha256: str = ""  # 64 hexadecimal digits
+    upload_time: int | None = None  # epoch seconds, UTC
+    requires_python: str | None = None
+    yanked: bool | None = None
+    yanked_reason: str | None = None
+
+
+class Metadata(msgspec.Struct, frozen=True):
+    """The `info` of one release, cleaned: empty texts and the word UNKNOWN are None.
+
+    An empty list stays apart from a missing one, but for classifiers.
+    """
+
+    name: str
+    version: str
+    summary: str | None = None
+    description: str | None = None
+    description_content_type: str | None = None
+    keywords: tuple[str, ...] | None = None
+    license: str | None = None
+    license_expression: str | None = None
+    license_files: tuple[str, ...] | None = None
+    classifiers: tuple[str, ...] = ()
+    author: str | None = None
+    author_email: str | None = None
+    maintainer: str | None = None
+    maintainer_email: str | None = None
+    requires_python: str | None = None
+    platform: str | None = None
+    package_url: str | None = None
+    project_url: str | None = None
+    project_urls: dict[str, str] | None = None
+    release_url: str | None = None
+    requires_dist: tuple[str, ...] | None = None
+    provides_extra: tuple[str, ...] | None = None
+    docs_url: str | None = None
+    bugtrack_url: str | None = None
+    home_page: str | None = None
+    download_url: str | None = None
+    yanked: bool | None = None
+    yanked_reason: str | None = None
+    dynamic: tuple[str, ...] | None = None
+
+
+class Vulnerability(msgspec.Struct, frozen=True):
+    """An advisory on the release that PyPI calls latest (or on the release asked for)."""
+
+    id: str = ""
+    aliases: tuple[str, ...] = ()
+    summary: str | None = None
+    fixed_in: tuple[str, ...] = ()
+    link: str | None = None
+    withdrawn: str | None = None  # the time of withdrawal as reported
+
+
+class Role(msgspec.Struct, frozen=True):
+    """A person's role in a project ("Owner", "Maintainer")."""
+
+    role: str
+    user: str
+
+
+class ProjectRecord(msgspec.Struct, frozen=True):
+    """A project with the metadata of the release that PyPI calls latest."""
+
+    name: str  # display name
+    normalized_name: str  # PEP 503
+    version: str
+    serial: int | None
+    metadata: Metadata
+    files: dict[str, tuple[File, ...]] | None = None  # by version as listed; None = absent or not read
+    latest_files: tuple[File, ...] = ()
+    vulnerabilities: tuple[Vulnerability, ...] | None = None
+    organization: str | None = None
+    roles: tuple[Role, ...] | None = None
+
+
+class ReleaseRecord(msgspec.Struct, frozen=True):
+    """One release by its own JSON."""
+
+    name: str
+    normalized_name: str
+    version: str
+    serial: int | None
+    metadata: Metadata
+    files: tuple[File, ...] = ()
+    vulnerabilities: tuple[Vulnerability, ...] | None = None

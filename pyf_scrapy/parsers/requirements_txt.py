@@ -1,0 +1,71 @@
+"""Names in a requirements file (https://pip.pypa.io/en/stable/reference/requirements-file-format/)."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+
+from pyf_scrapy.exceptions import UsageProblem
+
+_LARGEST = 5 * 1024 * 1024
+_DEEPEST = 10
+_COMMENT = re.compile(r"(^|\s)#.*$")
+_PER_REQUIREMENT_OPTION = re.compile(r"\s--?[a-z-]+[= ].*$")
+
+
+def requirement_names(path: Path) -> tuple[str, ...]:
+    """Normalized names in the order of the file, each once, files included with `-r` too.
+
+    Options, constraints (`-c`), editable and direct-address lines without a name are passed over: they
+    name nothing on PyPI. Raises UsageProblem with file and line for what cannot be read.
+    """
+    names: dict[str, None] = {}
+    _read(path, names, ())
+    if not names:
+        raise UsageProblem(f"{path} names no package")
+    return tuple(names)
+
+
+def _read(path: Path, names: dict[str, None], parents: tuple[Path, ...]) -> None:
+    if path.resolve() in parents or len(parents) >= _DEEPEST:
+        raise UsageProblem(f"{path} includes itself, or files {_DEEPEST} deep")
+    try:
+        if path.stat().st_size > _LARGEST:
+            raise UsageProblem(f"{path} is larger than {_LARGEST} bytes: is it a requirements file?")
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise UsageProblem(f"cannot read {path}: {reason}") from None
+    for number, line in _logical_lines(text):
+        if line.startswith(("-r ", "--requirement ", "--requirement=", "-r=")):
+            included = re.split(r"[ =]+", line, maxsplit=1)[1].strip()
+            _read(path.parent / included, names, (*parents, path.resolve()))
+        elif line and not line.startswith("-") and not re.match(r"[a-z+]+://|\.{0,2}/", line):
+            try:
+                requirement = Requirement(_PER_REQUIREMENT_OPTION.sub("", line))
+            except InvalidRequirement as error:
+                reason = str(error).splitlines()[0]
+                raise UsageProblem(
+                    f"{path}, line {number}: {line[:80]!r} is no requirement: {reason}"
+                ) from None
+            names[canonicalize_name(requirement.name)] = None
+
+
+def _logical_lines(text: str) -> list[tuple[int, str]]:
+    """(line number, text) without comments, with continued lines joined."""
+    lines: list[tuple[int, str]] = []
+    joined, first = "", 0
+    for number, raw in enumerate(text.splitlines(), start=1):
+        line = _COMMENT.sub("", raw).rstrip()
+        first = first or number
+        if line.endswith("\\"):
+            joined += line[:-1]
+            continue
+        lines.append((first, (joined + line).strip()))
+        joined, first = "", 0
+    if joined.strip():
+        lines.append((first, joined.strip()))
+    return lines

@@ -1,0 +1,209 @@
+"""PyPI's Simple API in JSON (PEP 691, 700, 792; api version 1.x): the index of projects, a project's page.
+
+The index is the list that removal is decided by: an answer that is not one is an error, never an empty index.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+import msgspec
+
+from pyf_scrapy.exceptions import ParseError
+from pyf_scrapy.parsers import wire
+from pyf_scrapy.parsers.filenames import ReleaseFinder
+from pyf_scrapy.parsers.records import File
+from pyf_scrapy.parsers.wire import NULL
+
+Raw = msgspec.Raw
+
+_INDEX: Final = "simple index"
+_PAGE: Final = "simple page"
+_API_VERSION: Final = re.compile(r"1\.[0-9]{1,9}")
+
+MAX_PROJECTS: Final = 3_000_000  # PyPI lists 886,000; more is no index but an attack on memory
+MAX_INDEX_COMMAS: Final = 8_000_000  # two an entry today
+
+
+class IndexEntry(msgspec.Struct, frozen=True, gc=False):
+    """One project of the index; `serial` is None when the index does not give one that can be used."""
+
+    name: str  # display name
+    serial: int | None
+
+
+class SimpleIndex(msgspec.Struct, frozen=True):
+    """The projects in the index's order; `skipped` counts entries without a usable name."""
+
+    last_serial: int | None
+    projects: list[IndexEntry]
+    skipped: int = 0
+
+
+class SimplePage(msgspec.Struct, frozen=True):
+    """One project's page; `status` is the marker of PEP 792 ("active", "archived", "quarantined", ...)."""
+
+    name: str
+    serial: int | None = None
+    versions: tuple[str, ...] | None = None  # as listed; None before api version 1.1
+    files: tuple[File, ...] = ()
+    status: str | None = None
+    status_reason: str | None = None
+
+
+class _Meta(msgspec.Struct):
+    api_version: Raw = msgspec.field(default=NULL, name="api-version")
+    last_serial: Raw = msgspec.field(default=NULL, name="_last-serial")
+
+
+class _Index(msgspec.Struct):
+    projects: Raw = NULL
+    meta: _Meta | None = None
+
+
+class _Entry(msgspec.Struct, gc=False):
+    name: str = ""
+    serial: int | str | None = msgspec.field(default=None, name="_last-serial")
+
+
+class _RawEntry(msgspec.Struct):
+    name: Raw = NULL
+    serial: Raw = msgspec.field(default=NULL, name="_last-serial")
+
+
+class _Status(msgspec.Struct):
+    status: Raw = NULL
+    reason: Raw = NULL
+
+
+class _Page(msgspec.Struct):
+    name: Raw = NULL
+    files: Raw = NULL
+    versions: Raw = NULL
+    meta: _Meta | None = None
+    project_status: Raw = msgspec.field(default=NULL, name="project-status")
+
+
+class _File(msgspec.Struct):
+    filename: Raw = NULL
+    url: Raw = NULL
+    size: Raw = NULL
+    hashes: Raw = NULL
+    upload_time: Raw = msgspec.field(default=NULL, name="upload-time")
+    requires_python: Raw = msgspec.field(default=NULL, name="requires-python")
+    yanked: Raw = NULL
+
+
+_index: Final = msgspec.json.Decoder(_Index)
+_entries: Final = msgspec.json.Decoder(list[_Entry])
+_items: Final = msgspec.json.Decoder(list[Raw])
+_raw_entry: Final = msgspec.json.Decoder(_RawEntry)
+_page: Final = msgspec.json.Decoder(_Page)
+_files: Final = msgspec.json.Decoder(list[_File])
+_versions: Final = msgspec.json.Decoder(list[str] | None)
+_status: Final = msgspec.json.Decoder(_Status | None)
+
+
+def parse_index(body: bytes) -> SimpleIndex:
+    """Read the answer of /simple/. Entries with an unusable name are counted, not returned.
+
+    Raises ParseError only: also for a major API version other than 1 and for an answer without `projects`.
+    """
+    with wire.parsing(_INDEX):
+        document = _index.decode(body)
+        last_serial = _last_serial(_INDEX, document.meta)
+        if not wire.bounded(document.projects, objects=MAX_PROJECTS, commas=MAX_INDEX_COMMAS):
+            raise ParseError(_INDEX, "projects holds too many elements")
+        entries = _wire_entries(document.projects)
+        named = (entry for entry in entries if wire.is_name(entry.name))
+        projects = [IndexEntry(entry.name, wire.as_count(entry.serial)) for entry in named]
+        return SimpleIndex(last_serial, projects, skipped=len(entries) - len(projects))
+
+
+def parse_simple_page(body: bytes) -> SimplePage:
+    """Read the answer of /simple/NAME/. Raises ParseError only."""
+    with wire.parsing(_PAGE):
+        document = _page.decode(body)
+        versions = wire.required(_PAGE, "versions", _versions, document.versions)
+        files = wire.required(_PAGE, "files", _files, document.files)
+        status = wire.optional(_status, document.project_status)
+        return SimplePage(
+            name=wire.checked_name(_PAGE, "name", wire.verbatim(document.name)),
+            serial=_last_serial(_PAGE, document.meta),
+            versions=None if versions is None else tuple(map(_version, versions)),
+            files=tuple(map(_file, files)),
+            status=wire.text(status.status) if status else None,
+            status_reason=wire.text(status.reason) if status else None,
+        )
+
+
+def files_by_version(page: SimplePage) -> dict[str, tuple[File, ...]]:
+    """The files of each release, versions spelled and ordered as the page lists them.
+
+    A listed version without files has (). Before api version 1.1 nothing is listed: then the versions are
+    those of wheels and sdists, normalised. A file whose name tells no (listed) version is left out.
+    """
+    finder = ReleaseFinder(page.name, page.versions or ())
+    found: dict[str, list[File]] = {version: [] for version in page.versions or ()}
+    for file in page.files:
+        version = finder.version(file.filename)
+        if version is not None:
+            found.setdefault(version, []).append(file)
+    return {version: tuple(files) for version, files in found.items()}
+
+
+def _last_serial(what: str, meta: _Meta | None) -> int | None:
+    """The serial of `meta`. Raises ParseError when it gives an API version other than 1.x."""
+    if meta is None:
+        return None
+    api_version = "1.0" if meta.api_version is NULL else str(wire.scalar(meta.api_version))
+    if not _API_VERSION.fullmatch(api_version):
+        raise ParseError(what, f"API version {api_version[:80]!a} is not 1.x")
+    return wire.count(meta.last_serial)
+
+
+def _version(version: str) -> str:
+    return wire.checked_version(_PAGE, "version", version)
+
+
+def _wire_entries(raw: Raw) -> list[_Entry]:
+    """All entries at once; one by one only if an entry has a wrong type, which then costs itself alone."""
+    try:
+        return _entries.decode(raw)
+    except msgspec.ValidationError:
+        pass
+    try:
+        return [_wire_entry(item) for item in _items.decode(raw)]
+    except msgspec.ValidationError as error:
+        raise ParseError(_INDEX, f"projects: {error}") from error
+
+
+def _wire_entry(raw: Raw) -> _Entry:
+    try:
+        entry = _raw_entry.decode(raw)
+    except msgspec.ValidationError:
+        return _Entry()
+    return _Entry(wire.verbatim(entry.name) or "", wire.count(entry.serial))
+
+
+def _file(file: _File) -> File:
+    yanked, reason = _yanked(wire.scalar(file.yanked))
+    return File(
+        filename=wire.text(file.filename) or "",
+        url=wire.text(file.url) or "",
+        size=wire.count(file.size),
+        sha256=wire.sha256(file.hashes),
+        upload_time=wire.epoch(wire.text(file.upload_time)),
+        requires_python=wire.text(file.requires_python),
+        yanked=yanked,
+        yanked_reason=reason,
+    )
+
+
+def _yanked(value: bool | int | float | str | None) -> tuple[bool | None, str | None]:
+    """PEP 691: a bool, or the reason as text that is not empty."""
+    if isinstance(value, str):
+        reason = wire.known(value)
+        return value != "", reason
+    return (value, None) if isinstance(value, bool) else (None, None)

@@ -1,0 +1,66 @@
+"""Renders the READMEs that the documents carry, in worker processes."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from scrapy.crawler import Crawler
+
+from pyf_scrapy.exceptions import RenderError
+from pyf_scrapy.items import PackageItem
+from pyf_scrapy.metadata.descriptions import Description
+from pyf_scrapy.metadata.releases import text_versions
+from pyf_scrapy.metadata.renderer import Renderer
+from pyf_scrapy.pipelines import session_of
+
+logger = logging.getLogger(__name__)
+
+
+class DescriptionsPipeline:
+    """Sets `descriptions` of the latest release and of those that stand for a framework version; of all
+    with DESCRIPTIONS=all. A README that breaks its bounds costs its own text and is noted as a failure."""
+
+    def __init__(self, crawler: Crawler) -> None:
+        settings = crawler.settings
+        self.crawler = crawler
+        self.session = session_of(crawler)
+        self.all_texts = settings["DESCRIPTIONS"] == "all"
+        self.renderer = Renderer(
+            workers=settings.getint("RENDER_WORKERS"), timeout=settings.getfloat("RENDER_TIMEOUT")
+        )
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler) -> DescriptionsPipeline:
+        return cls(crawler)
+
+    async def process_item(self, item: PackageItem) -> PackageItem:
+        if not item.profiles:
+            return item
+        wanted = {r.version for r in item.releases} if self.all_texts else set(text_versions(item.releases))
+        rendered: dict[tuple[str, str | None], Description] = {}
+        problems = []
+        for release in item.releases:
+            source = release.metadata.description
+            if release.version not in wanted or not source:
+                continue
+            key = (source, release.metadata.description_content_type)
+            if key not in rendered:
+                try:
+                    rendered[key] = await self.renderer.render(*key)
+                except RenderError as error:
+                    rendered[key] = Description()
+                    problems.append(f"README of {release.version}: {error}")
+            item.descriptions[release.version] = rendered[key]
+        writer = self.session.writer
+        if problems:
+            self.crawler.stats.inc_value("pyf/descriptions/failed", len(problems))
+            logger.warning("%s: %s", item.normalized_name, problems[0])
+            await writer.fail(item.normalized_name, "description", "; ".join(problems[:5]), int(time.time()))
+            item.failures.extend(problems)
+        else:
+            await writer.clear([item.normalized_name], "description")
+        return item
+
+    async def close_spider(self) -> None:
+        await self.renderer.close()

@@ -1,0 +1,96 @@
+"""Runs a replica in a thread of its own, for tests that are synchronous or start other processes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from http.client import HTTPConnection
+from typing import Any
+from urllib.parse import urlsplit
+
+from pyf_scrapy.exceptions import ReplicaError
+from pyf_scrapy.replica.control import PREFIX
+from pyf_scrapy.replica.faults import Rule
+from pyf_scrapy.replica.options import Options
+from pyf_scrapy.replica.replica import Replica
+from pyf_scrapy.replica.server import serve
+
+
+class Handle:
+    """A running replica: its address, its truth and its control endpoints."""
+
+    def __init__(self, url: str, replica: Replica) -> None:
+        self.url = url
+        self.replica = replica
+
+    def statistics(self, *, paths: bool = False) -> dict[str, Any]:
+        """The counters (see Statistics); `paths` adds the requests of each path."""
+        return dict(self._call("GET", f"statistics{'?paths=1' if paths else ''}"))
+
+    def reset(self) -> None:
+        """Sets all counters to zero."""
+        self._call("POST", "reset")
+
+    def faults(self, rules: Sequence[Mapping[str, Any]]) -> None:
+        """Replaces the fault plan; `[]` ends all faults. Raises ReplicaError when a rule is wrong."""
+        self._call("PUT", "faults", list(rules))
+
+    def event(self, *events: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Lets events happen; gives the journal's lines with their serials. Raises ReplicaError."""
+        return list(self._call("POST", "events", list(events)))
+
+    def clock(self, now: str) -> None:
+        """Sets the time (ISO 8601 with zone) of the next event."""
+        self._call("PUT", "clock", {"now": now})
+
+    def _call(self, method: str, endpoint: str, body: object = None) -> Any:
+        connection = HTTPConnection(urlsplit(self.url).netloc, timeout=60)
+        try:
+            connection.request(method, PREFIX + endpoint, None if body is None else json.dumps(body))
+            response = connection.getresponse()
+            answer = json.loads(response.read())
+        finally:
+            connection.close()
+        if response.status != 200:
+            raise ReplicaError(answer["error"])
+        return answer
+
+
+@contextmanager
+def running_replica(
+    options: Options | None = None, *, latency: float = 0.0, rules: Sequence[Rule] = ()
+) -> Iterator[Handle]:
+    """A replica at an address of its own until the block ends. Raises ReplicaError, OSError."""
+    replica = Replica(options)
+    started: list[str] = []
+    ready = threading.Event()
+    stop = asyncio.Event()
+    loop = asyncio.new_event_loop()
+
+    async def run() -> None:
+        async with serve(replica, latency=latency, rules=rules) as url:
+            started.append(url)
+            ready.set()
+            await stop.wait()
+
+    def work() -> None:
+        try:
+            loop.run_until_complete(run())
+        finally:
+            ready.set()
+            loop.close()
+
+    thread = threading.Thread(target=work, name="replica", daemon=True)
+    thread.start()
+    ready.wait()
+    try:
+        if not started:
+            raise ReplicaError("the replica could not be started")
+        yield Handle(started[0], replica)
+    finally:
+        if started:
+            loop.call_soon_threadsafe(stop.set)
+        thread.join()

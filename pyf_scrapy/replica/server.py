@@ -1,0 +1,95 @@
+"""Serves a replica over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from urllib.parse import unquote
+
+from aiohttp import web
+
+from pyf_scrapy.replica.answers import Answer, send
+from pyf_scrapy.replica.control import Control
+from pyf_scrapy.replica.failing import failure
+from pyf_scrapy.replica.faults import Plan, Rule
+from pyf_scrapy.replica.pypi import PyPI, Question, understand
+from pyf_scrapy.replica.replica import Replica
+
+_NO_PAGE = Answer(b"404 Not Found", "text/plain; charset=UTF-8", 404)
+
+
+class Server:
+    """One replica behind HTTP: counts, delays and spoils requests, and lets the services answer the rest."""
+
+    def __init__(self, replica: Replica, *, latency: float = 0.0, rules: Sequence[Rule] = ()) -> None:
+        self.control = Control(replica)
+        self.control.plan = Plan(list(rules))
+        self._pypi = PyPI(replica)
+        self._latency = latency
+
+    def application(self) -> web.Application:
+        """The aiohttp application."""
+        application = web.Application(client_max_size=64 * 2**20)
+        application.add_routes(self.control.routes())
+        application.router.add_get("/{path:.*}", self._handle)
+        return application
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        path = unquote(request.raw_path.partition("?")[0])
+        question = understand(path, request.headers.get("Accept", ""))
+        statistics = self.control.statistics
+        statistics.begin(path, request.headers.get("User-Agent", ""))
+        status = sent = 0
+        try:
+            if self._latency:
+                await asyncio.sleep(self._latency)
+            rule = self.control.plan.next(path, question.name if question else None)
+            if rule and rule.fault == "disconnect":
+                if request.transport:
+                    request.transport.abort()
+                return web.Response()
+            response, sent = await send(
+                request,
+                await self._answer(question, path, rule),
+                cut=rule is not None and rule.fault == "cut",
+            )
+            status = response.status
+            return response
+        finally:
+            statistics.end(question.kind if question else "other", status, sent)
+
+    async def _answer(self, question: Question | None, path: str, rule: Rule | None) -> Answer:
+        lag = None
+        if rule:
+            if spoiled := failure(rule, question.kind if question else "other"):
+                return spoiled
+            if rule.fault == "slow":
+                await asyncio.sleep(rule.delay)
+            lag = rule.serial_lag if rule.fault == "stale" else None
+        return await self._pypi.answer(question, path, lag) if question else _NO_PAGE
+
+
+@asynccontextmanager
+async def serve(
+    replica: Replica,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    latency: float = 0.0,
+    rules: Sequence[Rule] = (),
+) -> AsyncIterator[str]:
+    """Serves in the running loop and gives the address (`http://127.0.0.1:PORT`).
+
+    Port 0 lets the system choose; `latency` in seconds is added to every answer. Raises OSError when the
+    address is taken.
+    """
+    server = Server(replica, latency=latency, rules=rules)
+    runner = web.AppRunner(server.application(), access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, host, port, backlog=1024)
+        await site.start()
+        yield f"http://{host}:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()

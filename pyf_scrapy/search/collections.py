@@ -1,0 +1,208 @@
+"""Collections of package documents: `plone-1` behind the alias `plone`, and what goes in and out of them.
+
+All functions block and raise SearchError when the server fails as a whole.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+import msgspec
+import typesense
+from typesense.exceptions import ObjectAlreadyExists, ObjectNotFound
+
+from pyf_scrapy.exceptions import SearchError, UsageProblem
+from pyf_scrapy.search.calls import failures, get, path
+from pyf_scrapy.search.schema import schema
+
+_ALIAS = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
+_VERSIONED = re.compile(r"(?P<alias>.+)-(?P<number>[0-9]+)")
+
+# Typesense refuses a query string of 4,000 bytes in some methods; percent-encoding triples a byte at most.
+_MAX_FILTER = 1_200
+
+
+class Collection(NamedTuple):
+    """A collection as it stands behind its alias; `created_at` (epoch seconds) tells it from a later one."""
+
+    alias: str
+    name: str
+    created_at: int
+
+
+class _ImportResult(msgspec.Struct):
+    success: bool
+    code: int = 0
+    error: str = ""
+
+
+def check_alias(alias: str) -> str:
+    """Return `alias`, or raise UsageProblem where no collection may be called so.
+
+    A name like "plone-1" is refused because it is that of a collection behind the alias "plone".
+    """
+    if not _ALIAS.fullmatch(alias):
+        raise UsageProblem(
+            f"collection name {alias[:100]!r}: use letters from a to z, digits, '_', '.' and '-', "
+            "at most 100, the first of them a letter, a digit or '_'"
+        )
+    if versioned := _VERSIONED.fullmatch(alias):
+        raise UsageProblem(
+            f"collection name {alias!r}: a name that ends in '-' and a number is kept for the collections "
+            f"behind an alias; use {versioned['alias']!r}"
+        )
+    return alias
+
+
+def ensure_collection(client: typesense.Client, alias: str) -> Collection:
+    """Return the collection behind `alias`; where there is none, create NAME-1, then the alias.
+
+    What an interrupted creation left is completed, an alias whose collection was lost gets a new one of the
+    same name, and several processes may do this at once. Raises UsageProblem for an unfit name, SearchError
+    where a plain collection has the alias's name or where it is not clear which collection is meant.
+    """
+    check_alias(alias)
+    target = _target(client, alias)
+    if target is None:
+        target = _unclaimed(client, alias) or f"{alias}-1"
+        _create(client, target)
+        target = _claim(client, alias, target)
+    elif get(client, path("collections", target)) is None:
+        _create(client, target)
+    found = get(client, path("collections", target))
+    if found is None:
+        raise SearchError(f"collection {target} was deleted while it was being set up; try again")
+    return Collection(alias, target, found["created_at"])
+
+
+def import_documents(client: typesense.Client, collection: str, lines: Sequence[bytes]) -> list[str | None]:
+    """Write documents whole (upsert), each a line of JSON; return per line None = stored, else why not.
+
+    Raises SearchError when the server did not answer for every line, or failed itself at one of them: then
+    nothing is known to be stored, and all may be sent again.
+    """
+    if not lines:
+        return []
+    if any(not line or b"\n" in line for line in lines):
+        raise ValueError("a line of an import is one JSON document without line ends")
+    with failures(f"import into {collection}"):
+        # The client's timeout holds for the whole request; it sends it again when the server fails.
+        answer = client.api_call.post(
+            path("collections", collection, "documents", "import"),
+            str,
+            as_json=False,
+            params={"action": "upsert"},
+            body=b"\n".join(lines),
+        )
+    try:
+        # Not splitlines(): a refused document is repeated and may hold other separators.
+        results = [msgspec.json.decode(line, type=_ImportResult) for line in answer.split("\n") if line]
+    except msgspec.MsgspecError as error:
+        raise SearchError(f"import into {collection}: answer not understood ({error})") from error
+    if len(results) != len(lines):
+        raise SearchError(f"import into {collection}: {len(results)} results for {len(lines)} documents")
+    for result in results:
+        if not result.success and result.code >= 500:
+            raise SearchError(f"import into {collection}: {result.error}")
+    return [None if result.success else f"{result.error} ({result.code})" for result in results]
+
+
+def delete_documents(client: typesense.Client, collection: str, ids: Sequence[str]) -> int:
+    """Delete documents by id; return how many there were. Unknown ids are no error."""
+    deleted = 0
+    with failures(f"deleting from {collection}"):
+        for filter_by in _id_filters([id_ for id_ in ids if "`" not in id_]):
+            answer = client.api_call.delete(
+                path("collections", collection, "documents"), dict[str, Any], params={"filter_by": filter_by}
+            )
+            deleted += answer["num_deleted"]
+        # A filter's quotes cannot be escaped.
+        for id_ in (id_ for id_ in ids if "`" in id_):
+            deleted += _delete_one(client, collection, id_)
+    return deleted
+
+
+def iter_documents(client: typesense.Client, collection: str) -> Iterator[dict[str, Any]]:
+    """All documents of a collection, in no particular order, read while they arrive."""
+    endpoint = path("collections", collection, "documents", "export")
+    with (
+        failures(f"export of {collection}"),
+        client.api_call.stream("GET", endpoint, dict[str, Any]) as stream,
+    ):
+        for line in _lines(stream.response.iter_bytes()):
+            try:
+                yield msgspec.json.decode(line)
+            except msgspec.MsgspecError as error:
+                raise SearchError(f"export of {collection}: answer not understood ({error})") from error
+
+
+def _lines(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """The non-empty lines; httpx's own `iter_lines` also splits at separators within a JSON string."""
+    rest = b""
+    for chunk in chunks:
+        *lines, rest = (rest + chunk).split(b"\n")
+        yield from filter(None, lines)
+    if rest:
+        yield rest
+
+
+def _target(client: typesense.Client, alias: str) -> str | None:
+    found = get(client, path("aliases", alias))
+    return found["collection_name"] if found else None
+
+
+def _unclaimed(client: typesense.Client, alias: str) -> str | None:
+    """The collection that an interrupted creation left without its alias."""
+    with failures("asking Typesense for its collections"):
+        names = [found["name"] for found in client.api_call.get("/collections", list[dict[str, Any]])]
+    if alias in names:
+        raise SearchError(
+            f"{alias} is a plain collection, so it cannot be an alias of {alias}-1: delete it or choose "
+            "another name with collection="
+        )
+    candidates = [name for name in names if (match := _VERSIONED.fullmatch(name)) and match["alias"] == alias]
+    if len(candidates) > 1:
+        raise SearchError(
+            f"no alias {alias}, but collections {', '.join(sorted(candidates))}: point it at one"
+        )
+    return candidates[0] if candidates else None
+
+
+def _create(client: typesense.Client, name: str) -> None:
+    # It exists when another process was faster or an interrupted creation left it.
+    with failures(f"creating collection {name}"), suppress(ObjectAlreadyExists):
+        client.api_call.post("/collections", dict[str, Any], body=schema(name))
+
+
+def _claim(client: typesense.Client, alias: str, target: str) -> str:
+    """Point the alias at `target` unless another process has set it meanwhile; return what it points at."""
+    if other := _target(client, alias):
+        return other
+    with failures(f"creating alias {alias}"):
+        client.api_call.put(path("aliases", alias), dict[str, Any], body={"collection_name": target})
+    return target
+
+
+def _delete_one(client: typesense.Client, collection: str, id_: str) -> int:
+    try:
+        client.api_call.delete(path("collections", collection, "documents", id_), dict[str, Any])
+    except ObjectNotFound:
+        return 0
+    return 1
+
+
+def _id_filters(ids: Sequence[str]) -> Iterator[str]:
+    """Filters of bounded length that name the ids, none of which has a backtick."""
+    quoted: list[str] = []
+    size = 0
+    for id_ in ids:
+        if quoted and size + len(id_.encode()) > _MAX_FILTER:
+            yield f"id:[{','.join(quoted)}]"
+            quoted, size = [], 0
+        quoted.append(f"`{id_}`")
+        size += len(id_.encode()) + 3
+    if quoted:
+        yield f"id:[{','.join(quoted)}]"

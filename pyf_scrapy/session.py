@@ -1,0 +1,144 @@
+"""What one crawl shares: the store, the search server, the profiles with their collections, and the date."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from pyf_scrapy.exceptions import AlreadyRunningError
+from pyf_scrapy.profiles import Profile
+from pyf_scrapy.search.collections import Collection, ensure_collection
+from pyf_scrapy.search.connection import Connection, TypesenseSettings, connect
+from pyf_scrapy.store import Store
+from pyf_scrapy.store.locks import FileLock
+from pyf_scrapy.store.writer import StoreWriter
+
+
+@dataclass(frozen=True)
+class Target:
+    """A profile as the user asked for it.
+
+    `releases` is meaningful only with `releases_given`: otherwise the collection keeps what it was made
+    with. `names` are added to what the collection already includes (the spider `project` without profile).
+    """
+
+    profile: Profile
+    releases_given: bool = False
+    names: frozenset[str] = frozenset()
+
+
+@dataclass
+class Session:
+    """Opened once per crawl by the first component that needs it; see `open`."""
+
+    spider: str
+    settings: Mapping[str, Any]
+    targets: Sequence[Target]
+    now: date
+    profiles: list[Profile] = field(default_factory=list)
+    collections: dict[str, Collection] = field(default_factory=dict)
+    #: collection -> normalized names that it holds documents of, as of the start
+    held: dict[str, set[str]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._opening = asyncio.Lock()
+        self._opened = False
+        self._run_lock: FileLock | None = None
+        self._store: Store | None = None
+        self._writer: StoreWriter | None = None
+        self._connection: Connection | None = None
+
+    @property
+    def data_dir(self) -> Path:
+        return Path(self.settings["PYF_DATA_DIR"])
+
+    @property
+    def store(self) -> Store:
+        assert self._store is not None, "the session is not open"
+        return self._store
+
+    @property
+    def writer(self) -> StoreWriter:
+        assert self._writer is not None, "the session is not open"
+        return self._writer
+
+    @property
+    def connection(self) -> Connection:
+        assert self._connection is not None, "the session is not open"
+        return self._connection
+
+    @property
+    def is_open(self) -> bool:
+        return self._opened
+
+    async def open(self) -> None:
+        """Take the spider's lock, open the store and the search server, make sure of the collections.
+
+        Blocking work runs in threads. Raises AlreadyRunningError, StoreError or SearchError; a session
+        that failed to open can be closed.
+        """
+        async with self._opening:
+            if self._opened:
+                return
+            await asyncio.to_thread(self._open_store)
+            self._writer = StoreWriter(self.store)
+            await asyncio.to_thread(self._open_search)
+            self._opened = True
+
+    async def close(self) -> None:
+        """Flush the writer, close everything, free the lock."""
+        if self._writer is not None:
+            await self._writer.close()
+        if self._connection is not None:
+            await asyncio.to_thread(self._connection.close)
+        if self._store is not None:
+            self._store.close()
+        if self._run_lock is not None:
+            self._run_lock.release()
+        self._opened = False
+
+    def _open_store(self) -> None:
+        self._store = open_store(self.settings)
+        lock = FileLock(self.data_dir / "locks" / f"spider-{self.spider}.lock")
+        if not lock.acquire(blocking=False):
+            raise AlreadyRunningError(f"the spider {self.spider} is already running in {self.data_dir}")
+        self._run_lock = lock
+
+    def _open_search(self) -> None:
+        self._connection = connect(TypesenseSettings.from_settings(self.settings))
+        for target in self.targets:
+            profile = self._resolve(target)
+            collection = ensure_collection(self.connection.client, profile.collection)
+            self.store.open_collection(
+                profile.collection,
+                profile.definition(),
+                profile.releases,
+                collection.name,
+                collection.created_at,
+                self.connection.identity,
+            )
+            self.profiles.append(profile)
+            self.collections[profile.collection] = collection
+            self.held[profile.collection] = set(self.store.indexed_names(profile.collection))
+
+    def _resolve(self, target: Target) -> Profile:
+        """The profile with what the store remembers of its collection: releases, and names given earlier."""
+        profile = target.profile
+        known = self.store.collection(profile.collection)
+        if known is not None and not target.releases_given:
+            profile = replace(profile, releases=known.releases)
+        if target.names:
+            earlier = known.definition.get("include", ()) if known is not None else ()
+            profile = replace(profile, include=tuple(sorted({*earlier, *target.names})))
+        return profile
+
+
+def open_store(settings: Mapping[str, Any]) -> Store:
+    """Open the store that the settings name (DATABASE_URL, else SQLite in PYF_DATA_DIR). Raises StoreError."""
+    folder = Path(settings["PYF_DATA_DIR"])
+    url = settings.get("DATABASE_URL") or f"sqlite:///{folder / 'store.sqlite'}"
+    return Store(url, pypi_url=settings.get("PYPI_URL"), folder=folder)

@@ -1,0 +1,115 @@
+"""What a setting is, and the reading of its text: convert, check, say what would be right."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+from pyf_scrapy.exceptions import UsageProblem
+
+_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?|\[?[0-9A-Fa-f:]+\]?")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+_WEB = ("http", "https")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting. `default` None means not set; `type` says how the text is read and checked.
+
+    `minimum` and `maximum` are for numbers, `schemes` for URLs (a URL of another scheme than http and
+    https may hold credentials and need no host).
+    """
+
+    name: str
+    default: str | int | float | None
+    type: Literal["str", "name", "host", "int", "float", "path", "url", "secret"]
+    help: str
+    component: str
+    choices: tuple[str, ...] = ()
+    minimum: float = 0
+    maximum: float = math.inf
+    schemes: tuple[str, ...] = _WEB
+
+    @property
+    def default_text(self) -> str:
+        """The default as a user would write it, "" for none."""
+        return f"{self.default:g}" if isinstance(self.default, float) else str(self.default or "")
+
+    def read(self, text: str, folder: Path) -> str | int | float | Path | None:
+        """The value of `text`, or the default when it is blank. A path is relative to `folder`.
+
+        Raises UsageProblem naming the setting, the text (unless that may be a secret) and what would be
+        right.
+        """
+        text = text.strip()
+        value = self._convert(text) if text else self.default
+        return self._absolute(str(value), folder) if self.type == "path" and value is not None else value
+
+    def _convert(self, text: str) -> str | int | float:
+        if not text.isprintable():
+            raise self._wrong("", "must not hold control characters")
+        if self.type == "secret":
+            if not text.isascii() or " " in text:
+                raise self._wrong("", "must be ASCII without blanks")
+        elif self.type in ("int", "float"):
+            return self._number(text)
+        elif self.type == "url":
+            return self._url(text)
+        elif self.choices:
+            if text not in self.choices:
+                raise self._wrong(text, f"must be {' or '.join(self.choices)}")
+        elif self.type == "host" and not _HOST.fullmatch(text):
+            raise self._wrong(text, "must be a host name or address alone, without protocol, port and path")
+        elif self.type == "name" and not _NAME.fullmatch(text):
+            raise self._wrong(text, "must be letters, digits, - _ and . only")
+        return text
+
+    def _number(self, text: str) -> int | float:
+        kind = "a whole number" if self.type == "int" else "a number"
+        span = f"of at least {self.minimum:g}"
+        if self.maximum < math.inf:
+            span = f"from {self.minimum:g} to {self.maximum:g}"
+        try:
+            number = int(text) if self.type == "int" else float(text)
+        except ValueError:
+            raise self._wrong(text, f"must be {kind} {span}") from None
+        if not (math.isfinite(number) and self.minimum <= number <= self.maximum):
+            raise self._wrong(text, f"must be {kind} {span}")
+        return number
+
+    def _url(self, text: str) -> str:
+        try:
+            parts = urlsplit(text)
+            host, _ = parts.hostname, parts.port
+        except ValueError:
+            raise self._wrong("", "is not a URL; check its host and port") from None
+        if parts.scheme not in self.schemes:
+            raise self._wrong(
+                text, f"must begin with {' or '.join(f'{scheme}://' for scheme in self.schemes)}"
+            )
+        if " " in text:
+            raise self._wrong(text, "must not hold blanks")
+        if self.schemes != _WEB:
+            return text
+        if parts.username is not None or parts.password is not None:
+            raise self._wrong("", "must not hold a user name or password, because it is stored and shown")
+        if not host or not _HOST.fullmatch(host):
+            raise self._wrong(text, f"has no valid host; for example {self.default}")
+        if parts.query or parts.fragment:
+            raise self._wrong(text, "must not hold ? or #")
+        return text.rstrip("/")
+
+    def _absolute(self, text: str, folder: Path) -> Path:
+        try:
+            return (folder / Path(text).expanduser()).resolve()
+        except (RuntimeError, OSError):  # no such user, a loop of links
+            raise self._wrong(text, "is not a usable path; write it in full") from None
+
+    def _wrong(self, shown: str, remedy: str) -> UsageProblem:
+        """`shown` is the text, or "" when it may be secret; what stands before an @ may be a password."""
+        value = f"={shown[:100]!r}" if shown and "@" not in shown else ""
+        return UsageProblem(f"{self.name}{value} {remedy}")

@@ -1,0 +1,105 @@
+"""Scrapy's settings. What a user sets comes from the environment or `.env` (`pyf_scrapy.environment`)."""
+
+import sys
+from typing import Any
+from urllib.parse import urlsplit
+
+from pyf_scrapy import __version__
+from pyf_scrapy.environment import load_environment
+from pyf_scrapy.exceptions import UsageProblem
+
+
+def _environment() -> dict[str, Any]:
+    """The user's settings; a wrong one ends the command with one line before Scrapy starts."""
+    try:
+        return load_environment()
+    except UsageProblem as error:
+        sys.stderr.write(f"scrapy: error: {error}\n")
+        raise SystemExit(error.exit_code) from None
+
+
+# Project configuration: TYPESENSE_*, PYPI_*, PYF_DATA_DIR ... see example.env.
+_user = _environment()
+globals().update(_user)
+
+BOT_NAME = "pyf_scrapy"
+SPIDER_MODULES = ["pyf_scrapy.spiders"]
+NEWSPIDER_MODULE = "pyf_scrapy.spiders"
+COMMANDS_MODULE = "pyf_scrapy.commands"
+
+# PyPI asks for a user agent that says who crawls and how to reach them.
+_contact = _user["USER_AGENT_CONTACT"]
+USER_AGENT = f"pyf_scrapy/{__version__}" + (f" (+{_contact})" if _contact else "")
+ROBOTSTXT_OBEY = False  # robots.txt of PyPI is about its web pages, this is a client of its APIs
+
+# Rate: one figure for the process, kept by Scrapy's download slot of PyPI's host.
+_rps = _user["PYPI_MAX_RPS"]
+CONCURRENT_REQUESTS = _user["PYPI_CONCURRENCY"]
+CONCURRENT_REQUESTS_PER_DOMAIN = _user["PYPI_CONCURRENCY"]
+DOWNLOAD_DELAY = 0
+DOWNLOAD_SLOTS = {
+    urlsplit(_user["PYPI_URL"]).hostname: {
+        "concurrency": _user["PYPI_CONCURRENCY"],
+        "delay": 1 / _rps if _rps else 0,
+        "jitter": 0,
+    }
+}
+
+# Bounds: nothing a server sends may fill the memory or hang the crawl.
+DOWNLOAD_TIMEOUT = 60
+DOWNLOAD_MAXSIZE = 50 * 1024 * 1024  # the index sets its own, see spiders/fetching.py
+DOWNLOAD_WARNSIZE = 0
+CONCURRENT_ITEMS = 1  # a response yields one item; the default starts 100 tasks for each response
+CONCURRENT_DIRTY_PACKAGES = 64  # Used by PackageSpider: stored packages in the pipelines at a time
+
+# Safety: Scrapy's defaults are off, on and on.
+DOWNLOAD_VERIFY_CERTIFICATES = True
+TELNETCONSOLE_ENABLED = False
+REMOTE_CONTROL_ENABLED = False
+REDIRECT_ENABLED = False  # names go in normal form; an answer from elsewhere is not PyPI's
+METAREFRESH_ENABLED = False
+COOKIES_ENABLED = False
+HTTPERROR_ALLOW_ALL = True  # the spiders judge every status themselves
+
+# Used by BackoffMiddleware, which replaces Scrapy's RetryMiddleware.
+RETRY_HTTP_CODES = [408, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524]
+BACKOFF_MAX_DELAY = 3600  # seconds; a longer Retry-After is not believed
+BACKOFF_THROTTLED_RETRIES = 20
+DOWNLOADER_MIDDLEWARES = {
+    "scrapy.downloadermiddlewares.retry.RetryMiddleware": None,
+    "scrapy.downloadermiddlewares.offsite.OffsiteMiddleware": None,
+    "pyf_scrapy.middlewares.backoff.BackoffMiddleware": 560,
+}
+SPIDER_MIDDLEWARES = {
+    "scrapy.spidermiddlewares.referer.RefererMiddleware": None,
+    "scrapy.spidermiddlewares.depth.DepthMiddleware": None,
+}
+
+ITEM_PIPELINES = {
+    "pyf_scrapy.pipelines.classifiers.ClassifierFilterPipeline": 100,
+    "pyf_scrapy.pipelines.versions.VersionsPipeline": 200,
+    "pyf_scrapy.pipelines.descriptions.DescriptionsPipeline": 300,
+    "pyf_scrapy.pipelines.health.HealthPipeline": 400,
+    "pyf_scrapy.pipelines.duplicates.DuplicatesPipeline": 500,
+    "pyf_scrapy.pipelines.typesense.TypesensePipeline": 900,
+}
+# Used by TypesensePipeline: a batch is sent when it has so many documents or bytes, or after so many seconds.
+TYPESENSE_BATCH_DOCUMENTS = 250
+TYPESENSE_BATCH_BYTES = 2 * 1024 * 1024
+TYPESENSE_BATCH_LINGER = 0.3
+
+EXTENSIONS = {
+    "scrapy.extensions.logstats.LogStats": None,  # ProgressExtension says more
+    "pyf_scrapy.extensions.report.RunReport": 10,
+    "pyf_scrapy.extensions.progress.ProgressExtension": 20,
+}
+PROGRESS_INTERVAL = 30  # seconds between log lines when there is no terminal
+
+# What -O packages.jsonl writes of a PackageItem; documents and descriptions repeat it, rendered.
+FEED_EXPORT_FIELDS = [
+    "name", "normalized_name", "serial", "classifiers", "profiles", "project", "releases", "health", "failures"
+]  # fmt: skip
+FEED_EXPORT_ENCODING = "utf-8"
+
+LOG_LEVEL = "INFO"
+LOG_FORMATTER = "pyf_scrapy.logformatter.PackageLogFormatter"

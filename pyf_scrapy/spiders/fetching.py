@@ -1,0 +1,117 @@
+"""PyPI's addresses, and the requests that a callback makes beside the scheduler."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from urllib.parse import quote
+
+from scrapy import Request
+from scrapy.crawler import Crawler
+from scrapy.exceptions import IgnoreRequest
+from scrapy.http import Response
+
+from pyf_scrapy.exceptions import FetchError
+from pyf_scrapy.parsers.project_json import Metadata, parse_release
+from pyf_scrapy.parsers.simple_index import SimplePage, parse_simple_page
+
+SIMPLE_JSON = "application/vnd.pypi.simple.v1+json"
+
+#: Largest project, release or simple page that is read, in bytes (PyPI's largest are a few MB).
+LARGEST_DOCUMENT = 50 * 1024 * 1024
+
+#: Largest simple index that is read, in bytes (47 MB in 2026).
+LARGEST_INDEX = 250 * 1024 * 1024
+
+Fetch = Callable[[Request], Awaitable[Response]]
+
+
+class InlineFetch:
+    """Fetches outside the scheduler but through all downloader middlewares, `concurrency` at a time.
+
+    What still waits when the crawl stops is given up: the next run fetches it.
+    """
+
+    def __init__(self, crawler: Crawler, concurrency: int) -> None:
+        self.crawler = crawler
+        self._slots = asyncio.Semaphore(concurrency)
+
+    async def __call__(self, request: Request) -> Response:
+        """Raises FetchError if there is no answer."""
+        async with self._slots:
+            if not self.crawler.engine.running:
+                raise FetchError("the crawl is stopping", transport=True)
+            try:
+                return await self.crawler.engine.download_async(request)
+            except IgnoreRequest as error:
+                raise FetchError(str(error), transport=True) from None
+            except Exception as error:  # any download handler's own error: no answer
+                raise no_answer(error) from error
+
+
+class PyPI:
+    """The documents of one PyPI at `base` (no trailing slash), fetched with `fetch`.
+
+    Names go in normal form: anything else costs a redirect.
+    """
+
+    def __init__(self, base: str, fetch: Fetch) -> None:
+        self.base = base.rstrip("/")
+        self.fetch = fetch
+
+    def project_url(self, normalized_name: str) -> str:
+        return f"{self.base}/pypi/{quote(normalized_name, safe='')}/json"
+
+    async def index(self, etag: str | None) -> Response:
+        """The simple index, or its 304 when `etag` still holds. Raises FetchError for anything else."""
+        request = Request(
+            f"{self.base}/simple/",
+            headers={"Accept": SIMPLE_JSON, **({"If-None-Match": etag} if etag else {})},
+            meta={"download_maxsize": LARGEST_INDEX, "download_warnsize": 0},
+        )
+        try:
+            response = await self.fetch(request)
+            if not (response.status == 304 and etag):
+                expect_ok(response)
+        except FetchError as error:
+            raise FetchError(f"cannot read the index at {request.url}: {error}") from error
+        return response
+
+    async def simple_page(self, normalized_name: str) -> SimplePage | None:
+        """A project's page of the simple index, None for a 404. Raises FetchError, ParseError."""
+        response = await self._get(
+            f"{self.base}/simple/{quote(normalized_name, safe='')}/", headers={"Accept": SIMPLE_JSON}
+        )
+        return None if response is None else parse_simple_page(response.body)
+
+    async def release(self, normalized_name: str, version: str) -> Metadata | None:
+        """A release's own metadata, None for a real 404. Raises FetchError, ParseError."""
+        response = await self._get(
+            f"{self.base}/pypi/{quote(normalized_name, safe='')}/{quote(version, safe='')}/json"
+        )
+        return None if response is None else parse_release(response.body).metadata
+
+    async def _get(self, url: str, headers: dict[str, str] | None = None) -> Response | None:
+        response = await self.fetch(
+            Request(url, headers=headers, meta={"download_maxsize": LARGEST_DOCUMENT})
+        )
+        if response.status == 404:
+            return None
+        expect_ok(response)
+        return response
+
+
+def expect_ok(response: Response) -> None:
+    """Raise FetchError unless the status is 200."""
+    if response.status in {301, 302, 307, 308}:
+        target = (response.headers.get("Location") or b"").decode("latin-1")[:200]
+        raise FetchError(f"HTTP {response.status}: it redirects to {target!r}, which is not followed")
+    if response.status != 200:
+        raise FetchError(f"HTTP {response.status}", transport=response.status >= 500)
+
+
+def no_answer(error: BaseException | None) -> FetchError:
+    """The FetchError of a failed download, with the error's kind and first line."""
+    lines = str(error).strip().splitlines()
+    name = type(error).__name__
+    return FetchError(f"{name}: {lines[0][:200]}" if lines else name, transport=True)

@@ -1,0 +1,186 @@
+"""What a fetched package changes in the stored one: pure, no database."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, TypeVar
+
+import msgspec
+
+from pyf_scrapy.metadata.releases import listed_versions
+from pyf_scrapy.parsers.project_json import Metadata, ProjectRecord
+from pyf_scrapy.store.records import PackageFacts, StoredVersion
+
+_encoder = msgspec.msgpack.Encoder()
+_project_decoder = msgspec.msgpack.Decoder(ProjectRecord)
+_metadata_decoder = msgspec.msgpack.Decoder(Metadata)
+
+ALL = -1  # the depth of a package of which every listed release is stored
+
+T = TypeVar("T")
+
+
+class Known(NamedTuple):
+    """What is stored of a member before a save."""
+
+    project: ProjectRecord
+    packed: bytes
+    serial: int
+    classifiers: tuple[str, ...]
+    listed: Sequence[str]
+    releases: Mapping[str, StoredVersion]
+    checked_at: int
+
+
+class Happened(NamedTuple):
+    """An event to be noted."""
+
+    kind: str
+    version: str | None = None
+    detail: dict[str, Any] | None = None
+
+
+class NewRelease(NamedTuple):
+    """A release to be written. `metadata` None = partial."""
+
+    version: str
+    metadata: bytes | None
+    serial: int
+    fetched_at: int
+
+
+@dataclass
+class Change:
+    """What has to be written, and whether any of it matters to a document (`changed`)."""
+
+    project: bytes
+    listed: tuple[str, ...]
+    depth: int
+    changed: bool
+    releases: list[NewRelease] = field(default_factory=list)
+    gone: list[str] = field(default_factory=list)
+    events: list[Happened] = field(default_factory=list)
+
+
+def pack(record: ProjectRecord | Metadata) -> bytes:
+    """Compress a record; the same record gives the same bytes."""
+    return zlib.compress(_encoder.encode(record))
+
+
+def unpack_project(packed: bytes) -> ProjectRecord:
+    """The record of `pack`."""
+    return _project_decoder.decode(zlib.decompress(packed))
+
+
+def unpack_metadata(packed: bytes) -> Metadata:
+    """The record of `pack`."""
+    return _metadata_decoder.decode(zlib.decompress(packed))
+
+
+def change(facts: PackageFacts, known: Known | None, same: Mapping[str, bytes | None]) -> Change:
+    """Compare what was fetched with what is known (None: the package is new).
+
+    `same`: the stored metadata of those releases that were fetched again.
+    """
+    project = _with_files(facts.project, known.project if known else None)
+    packed = pack(project)
+    listed = listed_versions(project)
+    stored = dict(known.releases) if known else {}
+    gone = [version for version in stored if version not in listed]
+    new = _new_releases(facts, project, known, listed, same)
+    learnt = any(version not in stored or release.metadata for version, release in new.items())
+    changed = known is None or bool(
+        gone
+        or learnt
+        or known.packed != packed
+        or known.serial != facts.serial
+        or known.classifiers != project.metadata.classifiers
+    )
+    return Change(
+        project=packed,
+        listed=listed,
+        depth=_depth(listed, stored.keys() | new.keys() | {project.version}),
+        changed=changed,
+        releases=list(new.values()),
+        gone=gone,
+        events=list(_events(project, known, listed)) if changed else [],
+    )
+
+
+def reclassified(old: Collection[str], new: Collection[str]) -> Happened | None:
+    """The event of a project whose latest release has other classifiers."""
+    added, removed = set(new) - set(old), set(old) - set(new)
+    if not (added or removed):
+        return None
+    return Happened("reclassified", detail={"added": sorted(added), "removed": sorted(removed)})
+
+
+def deep_enough(depth: int, releases: int | None) -> bool:
+    """Whether the newest `releases` (None = all) releases are stored."""
+    return depth == ALL or (releases is not None and depth >= releases)
+
+
+def _with_files(project: ProjectRecord, old: ProjectRecord | None) -> ProjectRecord:
+    """An answer that does not say which releases there are takes none away."""
+    if project.files is not None or old is None or old.files is None:
+        return project
+    return msgspec.structs.replace(project, files={**old.files, project.version: project.latest_files})
+
+
+def _new_releases(
+    facts: PackageFacts,
+    project: ProjectRecord,
+    known: Known | None,
+    listed: Collection[str],
+    same: Mapping[str, bytes | None],
+) -> dict[str, NewRelease]:
+    new: dict[str, NewRelease] = {}
+    for version, metadata in facts.releases.items():
+        if version not in listed or (version == project.version and metadata == project.metadata):
+            continue  # the metadata of the latest release stands in the project
+        packed = pack(metadata) if metadata is not None else None
+        if packed is None and same.get(version) is not None:
+            continue  # a release does not change: what its JSON once said still holds
+        if packed is None or same.get(version) != packed:
+            new[version] = NewRelease(version, packed, facts.serial, facts.at)
+    # What was the latest release keeps its metadata when another one takes its place.
+    if known and known.project.version in listed and known.project.version != project.version:
+        version = known.project.version
+        kept = known.releases.get(version)
+        if (kept is None or kept.partial) and facts.releases.get(version) is None:
+            packed = pack(known.project.metadata)
+            new[version] = NewRelease(version, packed, known.serial, known.checked_at)
+    return new
+
+
+def _depth(listed: Sequence[str], have: Collection[str]) -> int:
+    for depth, version in enumerate(listed):
+        if version not in have:
+            return depth
+    return ALL
+
+
+def _events(project: ProjectRecord, known: Known | None, listed: Sequence[str]) -> Iterator[Happened]:
+    if known is None:
+        yield Happened("created", project.version)
+        return
+    before, now = set(known.listed), set(listed)
+    yield from (Happened("released", version) for version in reversed(listed) if version not in before)
+    yield from (Happened("removed", version) for version in known.listed if version not in now)
+    old, new = _yanked(known.project), _yanked(project)
+    yield from (Happened("yanked", v, {"reason": new[v]}) for v in new if v in before and v not in old)
+    yield from (Happened("unyanked", v) for v in old if v in now and v not in new)
+    event = reclassified(known.classifiers, project.metadata.classifiers)
+    if event is not None:
+        yield event
+
+
+def _yanked(project: ProjectRecord) -> dict[str, str | None]:
+    """Yanked versions and why."""
+    return {
+        version: next((file.yanked_reason for file in files if file.yanked_reason), None)
+        for version, files in (project.files or {}).items()
+        if any(file.yanked for file in files)
+    }

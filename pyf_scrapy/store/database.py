@@ -1,0 +1,169 @@
+"""The connection to the database, and everything that depends on which database it is."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Engine, Insert, Table, create_engine, event, exc
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import URL, make_url
+
+from pyf_scrapy.exceptions import StoreError
+from pyf_scrapy.store.records import UnstorableError
+
+#: Seconds that a write waits for the writes of other processes.
+BUSY_TIMEOUT = 30
+
+#: Rows read or named in one statement (SQLite allows 32,766 variables, each name is one).
+CHUNK = 500
+
+_INSERT: dict[str, Callable[[Table], Any]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+_ADVISORY_LOCK = 0x7079665F  # "pyf_": one writer at a time on PostgreSQL, as on SQLite
+_WRITES = "pyf_writes"
+
+T = TypeVar("T")
+
+
+class Database:
+    """Short transactions on one database, for any number of threads. Errors are StoreError, one line."""
+
+    def __init__(self, url: str) -> None:
+        try:
+            self.url = make_url(url)
+            self.engine = self._create_engine(self.url)
+        except (exc.ArgumentError, ImportError) as error:
+            raise StoreError(f"DATABASE_URL: {_first_line(error)}") from error
+        self.dialect = self.engine.dialect.name
+        self._upserts: dict[str, Insert] = {}
+        event.listen(self.engine, "begin", _begin)
+        if self.dialect == "sqlite":
+            event.listen(self.engine, "connect", _prepare_sqlite)
+        self._writer = self.engine.execution_options(**{_WRITES: True})
+        # One snapshot for all statements of a read, as a SQLite transaction has it.
+        self._reader = (
+            self.engine.execution_options(isolation_level="REPEATABLE READ")
+            if self.dialect == "postgresql"
+            else self.engine
+        )
+
+    @staticmethod
+    def _create_engine(url: URL) -> Engine:
+        backend = url.get_backend_name()
+        if backend not in _INSERT:
+            raise StoreError(
+                f"DATABASE_URL: {backend} is not supported, use sqlite:/// or postgresql+psycopg://"
+            )
+        if backend == "sqlite" and (not url.database or url.database == ":memory:" or "uri" in url.query):
+            raise StoreError("DATABASE_URL: give the path of a file, as in sqlite:////path/to/pyf.sqlite")
+        return create_engine(url, connect_args={"timeout": BUSY_TIMEOUT} if backend == "sqlite" else {})
+
+    @property
+    def file(self) -> Path | None:
+        """The file of a SQLite database."""
+        return Path(str(self.url.database)) if self.dialect == "sqlite" else None
+
+    @property
+    def shown(self) -> str:
+        """What it is called in messages; without its password."""
+        return str(self.file or self.url.render_as_string(hide_password=True))
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[Connection]:
+        """One consistent look at the data. Keep it short: SQLite's log grows meanwhile."""
+        with self._errors(), self._reader.begin() as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction that no other writer runs beside; committed when the block ends without an error."""
+        with self._errors(), self._writer.begin() as connection:
+            yield connection
+
+    def upsert(self, table: Table) -> Insert:
+        """Insert rows of `table`, or replace all other columns of a row with the same primary key."""
+        if table.name not in self._upserts:
+            insert = _INSERT[self.dialect](table)
+            others = {c.name: insert.excluded[c.name] for c in table.columns if not c.primary_key}
+            self._upserts[table.name] = insert.on_conflict_do_update(
+                index_elements=list(table.primary_key.columns), set_=others
+            )
+        return self._upserts[table.name]
+
+    def insert_missing(self, table: Table) -> Insert:
+        """Insert rows of `table` unless the same ones are there."""
+        insert: Insert = _INSERT[self.dialect](table).on_conflict_do_nothing()
+        return insert
+
+    def use_log(self) -> None:
+        """Switch a SQLite file to write-ahead logging, once. Not safe beside other openers: hold a lock."""
+        if self.dialect == "sqlite":
+            with self._errors(), contextlib.closing(self.engine.raw_connection()) as connection:
+                connection.cursor().execute("PRAGMA journal_mode = WAL")
+
+    def copy(self, path: Path) -> None:
+        """Write a consistent copy of a SQLite database to `path`, replacing it; writers go on meanwhile."""
+        if self.file is None:
+            raise StoreError("only a SQLite store can be copied this way, use pg_dump for PostgreSQL")
+        if path.exists() and path.samefile(self.file):
+            raise StoreError(f"{path} is the store itself, copy it to another file")
+        part = path.with_name(f"{path.name}.part")
+        try:
+            part.unlink(missing_ok=True)
+            with self._errors(), contextlib.closing(self.engine.raw_connection()) as source:
+                driver = source.driver_connection
+                with contextlib.closing(sqlite3.connect(part)) as target:
+                    if driver is not None:
+                        driver.backup(target)
+            part.replace(path)
+        except (OSError, sqlite3.Error) as error:
+            part.unlink(missing_ok=True)
+            raise StoreError(f"cannot copy the store to {path}: {_first_line(error)}") from error
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.engine.dispose()
+
+    @contextlib.contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except (exc.DataError, exc.IntegrityError, exc.InterfaceError, exc.ProgrammingError) as error:
+            raise UnstorableError(f"{self.shown}: {_first_line(error.orig or error)}") from error
+        except (UnicodeError, OverflowError) as error:
+            raise UnstorableError(f"{self.shown}: {_first_line(error)}") from error
+        except exc.DBAPIError as error:
+            raise StoreError(f"{self.shown}: {_first_line(error.orig or error)}") from error
+        except (exc.SQLAlchemyError, sqlite3.Error) as error:
+            raise StoreError(f"{self.shown}: {_first_line(error)}") from error
+
+
+def chunks(items: Iterable[T], size: int = CHUNK) -> Iterator[Sequence[T]]:
+    """Cut into lists of at most `size`."""
+    iterator = iter(items)
+    while chunk := list(islice(iterator, size)):
+        yield chunk
+
+
+def _begin(connection: Connection) -> None:
+    """Begin transactions ourselves (https://docs.sqlalchemy.org/en/21/dialects/sqlite.html, transactions)."""
+    writes = connection.get_execution_options().get(_WRITES, False)
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    elif writes:
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_ADVISORY_LOCK})")
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
+    connection.isolation_level = None  # the driver begins nothing by itself
+    connection.execute("PRAGMA synchronous = NORMAL")  # with a log: no corruption, commits survive a kill
+    connection.execute("PRAGMA foreign_keys = ON")
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

@@ -1,0 +1,160 @@
+"""What each collection of the search index has of each package."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+from sqlalchemy import BindParameter, Connection, bindparam, delete, select, update
+
+from pyf_scrapy.exceptions import StoreError
+from pyf_scrapy.store.database import chunks
+from pyf_scrapy.store.locks import FileLock
+from pyf_scrapy.store.part import NAMES, AnyRow, StorePart
+from pyf_scrapy.store.records import CollectionRow, Indexed
+from pyf_scrapy.store.tables import collections, indexed
+
+_hashes = msgspec.msgpack.Decoder(dict[str, bytes])
+
+_COLLECTION: BindParameter[str] = bindparam("of")
+_INDEXED = select(indexed.c.normalized_name, indexed.c.indexed_revision, indexed.c.hashes).where(
+    indexed.c.collection == _COLLECTION, indexed.c.normalized_name.in_(NAMES)
+)
+_FORGET = delete(indexed).where(indexed.c.collection == _COLLECTION, indexed.c.normalized_name.in_(NAMES))
+_FORGET_ALL = delete(indexed).where(indexed.c.collection == _COLLECTION)
+_DOUBT_ALL = update(indexed).where(indexed.c.collection == _COLLECTION).values(indexed_revision=None)
+
+
+class Indexing(StorePart):
+    """The methods of `Store` about collections and what they hold."""
+
+    _folder: Path | None
+
+    def open_collection(
+        self,
+        collection: str,
+        definition: Mapping[str, Any],
+        releases: int | None,
+        physical: str,
+        created_at: int,
+        server: str,
+    ) -> None:
+        """Remember a collection, and doubt what no longer fits it.
+
+        Another physical collection, creation or server: nothing is known to be indexed. Another definition
+        or number of releases: documents may differ, so all its packages are dirty; what was sent is known.
+        """
+        plain = msgspec.json.decode(msgspec.json.encode(definition))  # as it will be read again
+        row = CollectionRow(collection, plain, releases, physical, created_at, server)
+        with self._database.write() as connection:
+            known = _collection(connection, collection)
+            if known == row:
+                return
+            connection.execute(self._database.upsert(collections), [row._asdict()])
+            if known is not None and known[3:] != row[3:]:
+                connection.execute(_FORGET_ALL, {"of": collection})
+            elif known is not None:
+                connection.execute(_DOUBT_ALL, {"of": collection})
+
+    def collection(self, name: str) -> CollectionRow | None:
+        """A collection as last opened, None when it never was."""
+        with self._database.read() as connection:
+            return _collection(connection, name)
+
+    def collections(self) -> list[CollectionRow]:
+        """All collections that were opened, by name."""
+        with self._database.read() as connection:
+            rows = connection.execute(select(collections).order_by(collections.c.collection)).all()
+        return [CollectionRow(*row) for row in rows]
+
+    def indexed(self, collection: str, names: Iterable[str]) -> dict[str, Indexed]:
+        """What the collection has of these packages; those it never saw are absent."""
+        found: dict[str, Indexed] = {}
+        for some in chunks(names):
+            with self._database.read() as connection:
+                found.update(_indexed(connection, collection, some))
+        return found
+
+    def indexed_names(self, collection: str) -> Iterator[str]:
+        """The packages that the collection has, or may have, documents of."""
+        query = select(indexed.c.normalized_name).where(indexed.c.collection == collection)
+        with self._database.read() as connection:
+            yield from connection.execute(query).scalars().all()
+
+    def begin_index(self, collection: str, documents: Sequence[tuple[str, Iterable[str]]]) -> None:
+        """Note which documents of which packages are about to be sent or deleted, before they are.
+
+        Until `finish_index` their state is unknown: the packages are dirty and the hashes of these documents
+        b"", so that a killed sender leaves no document behind that nobody knows.
+        """
+        with self._database.write() as connection:
+            known = _indexed(connection, collection, [name for name, _ in documents])
+            rows = {}
+            for name, ids in documents:
+                hashes = known[name].hashes if name in known else {}
+                known[name] = Indexed(None, hashes | dict.fromkeys(ids, b""))
+                rows[name] = _row(collection, name, known[name])
+            self._upsert(connection, rows)
+
+    def finish_index(self, collection: str, packages: Sequence[tuple[str, int, Mapping[str, bytes]]]) -> None:
+        """Note that the collection holds exactly these documents of packages, made from these revisions."""
+        rows = {
+            name: _row(collection, name, Indexed(revision, dict(hashes)))
+            for name, revision, hashes in packages
+        }
+        with self._database.write() as connection:
+            self._upsert(connection, rows)
+
+    def forget_indexed(self, collection: str, names: Iterable[str]) -> None:
+        """Note that the collection has nothing of these packages."""
+        with self._database.write() as connection:
+            for some in chunks(names):
+                connection.execute(_FORGET, {"of": collection, "names": some})
+
+    @contextlib.contextmanager
+    def index_lock(self, collection: str, timeout: float | None = None) -> Iterator[None]:
+        """Be the only one, of all processes and threads, that writes to the collection; not reentrant.
+
+        Waits for another holder, `timeout` seconds at most, then raises StoreError.
+        """
+        if self._folder is None:
+            raise StoreError("no folder for lock files: set PYF_DATA_DIR")
+        lock = FileLock(self._folder / "locks" / f"index-{quote(collection, safe='')}.lock")
+        if not lock.acquire(timeout=timeout):
+            raise StoreError(f"collection {collection}: another process has been writing to it for too long")
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def _upsert(self, connection: Connection, rows: Mapping[str, dict[str, Any]]) -> None:
+        if rows:
+            connection.execute(self._database.upsert(indexed), list(rows.values()))
+
+
+def _collection(connection: Connection, name: str) -> CollectionRow | None:
+    row: AnyRow | None = connection.execute(
+        select(collections).where(collections.c.collection == name)
+    ).first()
+    return None if row is None else CollectionRow(*row)
+
+
+def _indexed(connection: Connection, collection: str, names: Iterable[str]) -> dict[str, Indexed]:
+    found: dict[str, Indexed] = {}
+    for some in chunks(names):
+        for name, revision, hashes in connection.execute(_INDEXED, {"of": collection, "names": some}):
+            found[name] = Indexed(revision, _hashes.decode(hashes))
+    return found
+
+
+def _row(collection: str, name: str, state: Indexed) -> dict[str, Any]:
+    return {
+        "collection": collection,
+        "normalized_name": name,
+        "indexed_revision": state.revision,
+        "hashes": msgspec.msgpack.encode(state.hashes),
+    }

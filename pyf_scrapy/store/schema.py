@@ -1,0 +1,73 @@
+"""The schema's version: made, upgraded by a newer program, refused by an older one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sqlalchemy import Connection, inspect, select
+
+from pyf_scrapy.exceptions import StoreError
+from pyf_scrapy.store.database import Database
+from pyf_scrapy.store.tables import meta, metadata
+
+#: The version that this program writes. Raise it together with a step in `MIGRATIONS`.
+SCHEMA_VERSION = 1
+
+#: Version -> the step that turns a store of that version into one of the next.
+MIGRATIONS: dict[int, Callable[[Connection], None]] = {}
+
+
+def prepare(database: Database, *, pypi_url: str | None, now: int) -> None:
+    """Make the tables, or bring those of an older program up to date; all in one transaction.
+
+    Raises StoreError when the database is something else, was made by a newer program, or holds the facts
+    of another PYPI_URL.
+    """
+    with database.write() as connection:
+        stored = _stored_meta(database, connection)
+        if stored:
+            _upgrade(database, connection, int(stored["schema_version"]))
+        else:
+            metadata.create_all(connection)
+            _remember(database, connection, "schema_version", str(SCHEMA_VERSION))
+            _remember(database, connection, "created_at", str(now))
+        if pypi_url is not None:
+            _claim(database, connection, stored.get("pypi_url"), pypi_url.rstrip("/"))
+
+
+def _stored_meta(database: Database, connection: Connection) -> dict[str, str]:
+    """The rows of `meta`; nothing for an empty database."""
+    found = set(inspect(connection).get_table_names())
+    if not found:
+        return {}
+    if meta.name in found and metadata.tables.keys() & found != {meta.name}:
+        stored = {row.key: row.value for row in connection.execute(select(meta.c.key, meta.c.value))}
+        if stored.get("schema_version", "").isdecimal():
+            return stored
+    raise StoreError(f"{database.shown} holds something else than a store of pyf_scrapy")
+
+
+def _upgrade(database: Database, connection: Connection, version: int) -> None:
+    if version > SCHEMA_VERSION:
+        raise StoreError(
+            f"{database.shown} has schema version {version}, this program knows versions up to "
+            f"{SCHEMA_VERSION}: update pyf_scrapy"
+        )
+    for step in range(version, SCHEMA_VERSION):
+        MIGRATIONS[step](connection)
+    if version < SCHEMA_VERSION:
+        _remember(database, connection, "schema_version", str(SCHEMA_VERSION))
+
+
+def _claim(database: Database, connection: Connection, stored: str | None, pypi_url: str) -> None:
+    if stored is None:
+        _remember(database, connection, "pypi_url", pypi_url)
+    elif stored != pypi_url:
+        raise StoreError(
+            f"{database.shown} holds the facts of {stored}, not of {pypi_url}: "
+            f"set PYPI_URL={stored}, or use another folder (PYF_DATA_DIR) or DATABASE_URL"
+        )
+
+
+def _remember(database: Database, connection: Connection, key: str, value: str) -> None:
+    connection.execute(database.upsert(meta), [{"key": key, "value": value}])

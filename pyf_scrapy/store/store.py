@@ -1,0 +1,68 @@
+"""`Store`: everything that is known, in one database."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from pathlib import Path
+from types import TracebackType
+
+from pyf_scrapy.exceptions import StoreError
+from pyf_scrapy.store import schema
+from pyf_scrapy.store.classifiers import ClassifierCodec
+from pyf_scrapy.store.database import Database
+from pyf_scrapy.store.facts import Facts
+from pyf_scrapy.store.indexing import Indexing
+from pyf_scrapy.store.journal import Journal
+from pyf_scrapy.store.locks import FileLock
+from pyf_scrapy.store.saving import Saving
+
+
+class Store(Facts, Saving, Indexing, Journal):
+    """The facts, their revisions and what the index has of them. Thread-safe, for any number of processes.
+
+    `url` is a SQLAlchemy URL (sqlite:////PATH or postgresql+psycopg://...). `pypi_url` is whose facts these
+    are; the store remembers the first and refuses another. `folder` is where lock files go, by default
+    that of the SQLite file. Not for use across a fork: open it in the process that uses it. All methods
+    raise StoreError, UnstorableError for data that cannot be stored.
+    """
+
+    def __init__(self, url: str, *, pypi_url: str | None = None, folder: Path | None = None) -> None:
+        self._database = Database(url)
+        file = self._database.file
+        self._folder = folder or (file.parent if file is not None else None)
+        self._classifiers = ClassifierCodec(self._database)
+        try:
+            self._open(pypi_url)
+        except BaseException:
+            self._database.close()
+            raise
+
+    def _open(self, pypi_url: str | None) -> None:
+        lock: contextlib.AbstractContextManager[object] = contextlib.nullcontext()
+        file = self._database.file
+        if file is not None:
+            try:
+                file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            except OSError as error:
+                raise StoreError(f"cannot make the folder {file.parent}: {error.strerror}") from error
+            lock = FileLock(file.with_name(f"{file.name}.lock"))
+        with lock:
+            self._database.use_log()
+            schema.prepare(self._database, pypi_url=pypi_url, now=int(time.time()))
+
+    def backup(self, path: Path) -> None:
+        """Write a consistent copy to the file `path`, replacing it at the end, while others use the store."""
+        self._database.copy(path)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._database.close()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

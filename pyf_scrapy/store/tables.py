@@ -1,0 +1,134 @@
+"""The tables. Small columns stand before large ones: SQLite reads a row from its front."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+)
+
+metadata = MetaData()
+
+# Names are compared by code point everywhere, as SQLite does by itself: the work list is a merge.
+_name = Text().with_variant(Text(collation="C"), "postgresql")
+# SQLite counts only a column declared INTEGER by itself.
+_serial_id = BigInteger().with_variant(Integer(), "sqlite")
+_json = JSON(none_as_null=True)
+
+meta = Table(
+    "meta",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+)
+
+classifiers = Table(
+    "classifiers",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+)
+
+projects = Table(
+    "projects",
+    metadata,
+    Column("normalized_name", _name, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("serial", BigInteger, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("checked_at", BigInteger, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("classifiers", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+packages = Table(
+    "packages",
+    metadata,
+    Column("normalized_name", _name, primary_key=True),
+    Column("serial", BigInteger, nullable=False),  # of these facts; a mere check moves only projects.serial
+    Column("depth", Integer, nullable=False),
+    Column("listed", _json, nullable=False),
+    Column("project", LargeBinary, nullable=False),
+)
+
+releases = Table(
+    "releases",
+    metadata,
+    Column("normalized_name", _name, primary_key=True),
+    Column("version", Text, primary_key=True),
+    Column("serial", BigInteger, nullable=False),
+    Column("fetched_at", BigInteger, nullable=False),
+    Column("metadata", LargeBinary),
+)
+Index(
+    "releases_partial",
+    releases.c.normalized_name,
+    sqlite_where=releases.c.metadata.is_(None),
+    postgresql_where=releases.c.metadata.is_(None),
+)
+
+collections = Table(
+    "collections",
+    metadata,
+    Column("collection", Text, primary_key=True),
+    Column("definition", _json, nullable=False),
+    Column("releases", Integer),
+    Column("physical", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("server", Text, nullable=False),
+)
+
+indexed = Table(
+    "indexed",
+    metadata,
+    Column("collection", Text, primary_key=True),
+    Column("normalized_name", _name, primary_key=True),
+    Column("indexed_revision", Integer),
+    Column("hashes", LargeBinary, nullable=False),
+)
+
+failures = Table(
+    "failures",
+    metadata,
+    Column("normalized_name", _name, primary_key=True),
+    Column("stage", Text, primary_key=True),
+    Column("reason", Text, nullable=False),
+    Column("count", Integer, nullable=False),
+    Column("first_at", BigInteger, nullable=False),
+    Column("last_at", BigInteger, nullable=False),
+    Column("next_try", BigInteger, nullable=False),
+)
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("id", _serial_id, primary_key=True),
+    Column("spider", Text, nullable=False),
+    Column("arguments", _json, nullable=False),
+    Column("started_at", BigInteger, nullable=False),
+    Column("finished_at", BigInteger),
+    Column("reason", Text),
+    Column("exit_code", Integer),
+    Column("stats", _json),
+    sqlite_autoincrement=True,
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("seq", _serial_id, primary_key=True),
+    Column("at", BigInteger, nullable=False),
+    Column("normalized_name", _name, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("version", Text),
+    Column("detail", _json),
+    sqlite_autoincrement=True,
+)

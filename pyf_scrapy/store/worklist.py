@@ -1,0 +1,84 @@
+"""Which packages have something to be done: streamed, a page at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sqlalchemy import and_, select
+
+from pyf_scrapy.profiles import Profile
+from pyf_scrapy.store.changes import deep_enough
+from pyf_scrapy.store.database import chunks
+from pyf_scrapy.store.part import NAMES, AnyRow, StorePart
+from pyf_scrapy.store.records import ACTIVE
+from pyf_scrapy.store.tables import indexed, packages, projects
+
+_CHECKED = (
+    select(projects.c.normalized_name, projects.c.classifiers, projects.c.serial)
+    .where(projects.c.status == ACTIVE)
+    .order_by(projects.c.normalized_name)
+)
+_DEPTHS = select(packages.c.normalized_name, packages.c.serial, packages.c.depth).where(
+    packages.c.normalized_name.in_(NAMES)
+)
+_MEMBERS = (
+    select(packages.c.normalized_name, projects.c.classifiers)
+    .join(projects, projects.c.normalized_name == packages.c.normalized_name)
+    .order_by(packages.c.normalized_name)
+)
+
+
+class WorkList(StorePart):
+    """The methods of `Store` that name packages of a profile."""
+
+    def candidates(self, profile: Profile, releases: int | None) -> Iterator[str]:
+        """Projects that match by what is stored, but whose records are missing, older than the last check,
+        or lack some of the newest `releases` (None = all) releases."""
+        matches = self._classifiers.matcher(profile)
+        for rows in self._pages(lambda last: _CHECKED.where(projects.c.normalized_name > last)):
+            serials = {name: serial for name, packed, serial in rows if matches(name, packed)}
+            for names in chunks(serials):
+                with self._database.read() as connection:
+                    complete = {
+                        name
+                        for name, serial, depth in connection.execute(_DEPTHS, {"names": names})
+                        if serial >= serials[name] and deep_enough(depth, releases)
+                    }
+                yield from (name for name in names if name not in complete)
+
+    def members(self, profile: Profile) -> Iterator[str]:
+        """Packages with records that the profile takes."""
+        matches = self._classifiers.matcher(profile)
+        for rows in self._pages(lambda last: _MEMBERS.where(packages.c.normalized_name > last)):
+            yield from (name for name, packed in rows if matches(name, packed))
+
+    def dirty(self, collection: str, profile: Profile) -> Iterator[str]:
+        """Packages of which the collection does not show the stored facts: those that the profile takes and
+        that are not indexed at their revision, and those that are indexed and that it takes no more."""
+        matches = self._classifiers.matcher(profile)
+        query = (
+            select(
+                packages.c.normalized_name,
+                projects.c.classifiers,
+                projects.c.revision,
+                indexed.c.collection.is_not(None).label("is_indexed"),
+                indexed.c.indexed_revision,
+            )
+            .join(projects, projects.c.normalized_name == packages.c.normalized_name)
+            .outerjoin(
+                indexed,
+                and_(
+                    indexed.c.normalized_name == packages.c.normalized_name,
+                    indexed.c.collection == collection,
+                ),
+            )
+            .order_by(packages.c.normalized_name)
+        )
+
+        def is_dirty(row: AnyRow) -> bool:
+            if matches(row.normalized_name, row.classifiers):
+                return bool(row.indexed_revision != row.revision)
+            return bool(row.is_indexed)
+
+        for rows in self._pages(lambda last: query.where(packages.c.normalized_name > last)):
+            yield from (row.normalized_name for row in rows if is_dirty(row))

@@ -1,0 +1,135 @@
+"""`StoreWriter`: writes of many coroutines, a batch at a time, off the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple, ParamSpec, TypeVar
+
+from pyf_scrapy.exceptions import StoreError
+from pyf_scrapy.store.records import Check, Failure, PackageFacts, UnstorableError
+from pyf_scrapy.store.store import Store
+
+#: Most writes in one batch.
+BATCH = 500
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+# Writes many elements in one transaction; returns a result for each, or None when there are none.
+_Kind = Callable[[Sequence[Any]], Sequence[Any] | None]
+
+
+class _Write(NamedTuple):
+    kind: _Kind
+    element: Any
+    done: asyncio.Future[Any]
+
+
+class StoreWriter:
+    """The asyncio face of a `Store`, for coroutines of one event loop; made inside it or before.
+
+    While one batch is committed, the next one gathers: each batch is one transaction for each kind of
+    write. A call returns when its own element is committed, and raises when that element could not be
+    stored: UnstorableError for this one alone, StoreError when the database failed.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._waiting: deque[_Write] = deque()
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store-writer")
+        self._task: asyncio.Task[None] | None = None
+        self._closed = False
+
+    async def check(self, check: Check) -> None:
+        """`Store.record_checks` for one project."""
+        await self._write(self._store.record_checks, check)
+
+    async def save(self, facts: PackageFacts) -> int:
+        """`Store.save_packages` for one package; returns its revision."""
+        revision: int = await self._write(self._store.save_packages, facts)
+        return revision
+
+    async def fail(self, normalized_name: str, stage: str, reason: str, at: int) -> None:
+        """`Store.record_failures` for one package."""
+        await self._write(self._store.record_failures, Failure(normalized_name, stage, reason, at))
+
+    async def clear(self, names: Iterable[str], stage: str | None = None) -> None:
+        """`Store.clear_failures`."""
+        await self._write(self._clear, (tuple(names), stage))
+
+    async def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call any other method of the store in the writer's thread, in its turn."""
+        result: T = await self._write(_call, lambda: function(*args, **kwargs))
+        return result
+
+    async def close(self) -> None:
+        """Write what is waiting and end the thread; later calls raise StoreError. The store stays open."""
+        self._closed = True
+        if self._task is not None:
+            await self._task
+        self._thread.shutdown()
+
+    async def _write(self, kind: _Kind, element: Any) -> Any:
+        if self._closed:
+            raise StoreError("the store's writer is closed")
+        done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Write(kind, element, done))
+        if self._task is None:
+            self._task = asyncio.create_task(self._drain())
+        return await done
+
+    async def _drain(self) -> None:
+        loop = asyncio.get_running_loop()
+        batch: list[_Write] = []
+        try:
+            while self._waiting:
+                batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
+                results = await loop.run_in_executor(self._thread, _write_batch, batch)
+                for write, result in zip(batch, results, strict=True):
+                    if write.done.done():
+                        continue  # its caller was cancelled
+                    if isinstance(result, Exception):
+                        write.done.set_exception(result)
+                    else:
+                        write.done.set_result(result)
+        finally:
+            self._task = None
+            for write in (*batch, *self._waiting):  # the loop is being torn down: nobody may wait forever
+                write.done.cancel()
+
+    def _clear(self, elements: Sequence[tuple[tuple[str, ...], str | None]]) -> None:
+        by_stage: defaultdict[str | None, list[str]] = defaultdict(list)
+        for names, stage in elements:
+            by_stage[stage] += names
+        for stage, cleared in by_stage.items():
+            self._store.clear_failures(cleared, stage)
+
+
+def _call(functions: Sequence[Callable[[], Any]]) -> list[Any]:
+    return [function() for function in functions]
+
+
+def _write_batch(batch: Sequence[_Write]) -> list[Any]:
+    """The result or the error of each write."""
+    results: list[Any] = [None] * len(batch)
+    kinds: defaultdict[_Kind, list[int]] = defaultdict(list)
+    for place, write in enumerate(batch):
+        kinds[write.kind].append(place)
+    for kind, places in kinds.items():
+        # Calls have nothing in common: each is a batch of its own.
+        for some in [[place] for place in places] if kind is _call else [places]:
+            for place, result in zip(some, _results(kind, [batch[p].element for p in some]), strict=True):
+                results[place] = result
+    return results
+
+
+def _results(kind: _Kind, elements: Sequence[Any]) -> Sequence[Any]:
+    try:
+        return kind(elements) or [None] * len(elements)
+    except Exception as error:  # whatever it is, it belongs to the callers, and the others must be served
+        if len(elements) == 1 or (isinstance(error, StoreError) and not isinstance(error, UnstorableError)):
+            return [error] * len(elements)
+    return [result for element in elements for result in _results(kind, [element])]

@@ -1,0 +1,68 @@
+"""Every directory of data/<parser>/<case>/ is a test: input.json gives output.json or exception.json.
+
+output.json leaves out what has its default; `reason` in exception.json is a part of the real one, which
+msgspec words. A shape listed here that stops parsing costs users the packages that have it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from pyf_scrapy.exceptions import ParseError
+from pyf_scrapy.parsers.project_json import ProjectRecord, ReleaseRecord, parse_project, parse_release
+from pyf_scrapy.parsers.simple_index import SimpleIndex, SimplePage, parse_index, parse_simple_page
+
+Record = ProjectRecord | ReleaseRecord | SimpleIndex | SimplePage
+
+DATA = Path(__file__).parent / "data"
+PARSERS: dict[str, tuple[Callable[[bytes], Record], type[Record]]] = {
+    "project_json": (parse_project, ProjectRecord),
+    "release_json": (parse_release, ReleaseRecord),
+    "simple_index": (parse_index, SimpleIndex),
+    "simple_page": (parse_simple_page, SimplePage),
+}
+CASES = sorted(path.parent.relative_to(DATA).as_posix() for path in DATA.rglob("input.json"))
+
+
+class Failure(msgspec.Struct):
+    what: str
+    reason: str
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_case(case: str) -> None:
+    folder = DATA / case
+    parse, record_type = PARSERS[case.split("/")[0]]
+    body = (folder / "input.json").read_bytes()
+    exception = folder / "exception.json"
+    if exception.exists():
+        expected = msgspec.json.decode(exception.read_bytes(), type=Failure)
+        with pytest.raises(ParseError) as caught:
+            parse(body)
+        assert caught.value.what == expected.what
+        assert expected.reason in caught.value.reason
+        assert "\n" not in str(caught.value)
+    else:
+        record = parse(body)
+        assert record == msgspec.json.decode((folder / "output.json").read_bytes(), type=record_type)
+        assert msgspec.msgpack.decode(msgspec.msgpack.encode(record), type=record_type) == record
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.startswith("project_json/")])
+def test_without_files_all_else_is_the_same(case: str) -> None:
+    """Membership is judged without `releases`: the answer must not depend on it."""
+    body = (DATA / case / "input.json").read_bytes()
+    try:
+        whole = parse_project(body)
+    except ParseError as error:
+        if error.reason.startswith("release"):  # the fault is in what is skipped
+            assert parse_project(body, with_files=False).files is None
+        else:
+            with pytest.raises(ParseError):
+                parse_project(body, with_files=False)
+    else:
+        assert parse_project(body, with_files=False) == msgspec.structs.replace(whole, files=None)

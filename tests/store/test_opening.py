@@ -1,0 +1,250 @@
+"""Opening a store: what fails here mixes facts of two sources, or ends in a traceback."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Connection, text
+
+from pyf_scrapy.exceptions import StoreError
+from pyf_scrapy.store import Store, schema
+from pyf_scrapy.store.tables import metadata
+
+from .samples import check, facts
+
+SCHEMA_1 = Path(__file__).with_name("schema_1.sql")
+
+
+def one_line(error: pytest.ExceptionInfo[StoreError]) -> str:
+    message = str(error.value)
+    assert "\n" not in message
+    return message
+
+
+def test_the_folder_is_made_for_its_owner_only(store: Store, url: str) -> None:
+    folder = Path(url.removeprefix("sqlite:///")).parent
+    assert folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_another_pypi_is_refused(store: Store, url: str) -> None:
+    """Serials of two indexes cannot be compared: everything would be wrong afterwards."""
+    with pytest.raises(StoreError) as error:
+        Store(url, pypi_url="http://127.0.0.1:8000")
+    message = one_line(error)
+    assert "https://pypi.org" in message
+    assert "http://127.0.0.1:8000" in message
+    assert "PYPI_URL" in message
+
+
+def test_the_same_pypi_is_not(store: Store, url: str) -> None:
+    for same in ("https://pypi.org/", "https://pypi.org", None):
+        Store(url, pypi_url=same).close()
+
+
+def test_the_first_pypi_named_is_remembered(url: str) -> None:
+    Store(url).close()
+    Store(url, pypi_url="https://a.example").close()
+    with pytest.raises(StoreError):
+        Store(url, pypi_url="https://b.example")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "sqlite://",
+        "sqlite:///:memory:",
+        "sqlite:///file:x?mode=memory&uri=true",
+        "mysql://host/name",
+        "nonsense",
+        "",
+        "postgresql+nodriver://host/name",
+    ],
+)
+def test_urls_that_cannot_be_used_are_one_line(url: str) -> None:
+    with pytest.raises(StoreError) as error:
+        Store(url)
+    assert "DATABASE_URL" in one_line(error)
+
+
+def test_other_files_are_refused_and_left_alone(tmp_path: Path) -> None:
+    noise, foreign = tmp_path / "noise", tmp_path / "foreign"
+    noise.write_bytes(b"Not a database, but long enough. " * 100)
+    with closing(sqlite3.connect(foreign)) as connection:
+        connection.executescript("CREATE TABLE meta (a, b); CREATE TABLE projects (x)")
+    other = tmp_path / "other"
+    with closing(sqlite3.connect(other)) as connection:
+        connection.executescript("CREATE TABLE things (x)")
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for path in (noise, foreign, other, folder, noise / "below-a-file"):
+        with pytest.raises(StoreError) as error:
+            Store(f"sqlite:///{path}")
+        assert str(path) in one_line(error) or str(path.parent) in one_line(error)
+    assert noise.read_bytes() == b"Not a database, but long enough. " * 100
+
+
+def test_a_damaged_file_is_one_line(store: Store, url: str) -> None:
+    store.save_packages([facts("1.0", name=f"p{number}") for number in range(300)])
+    store.close()
+    path = Path(url.removeprefix("sqlite:///"))
+    size = path.stat().st_size
+    with path.open("r+b") as file:
+        file.seek(4096)
+        file.write(b"\xff" * (size - 4096))
+    with pytest.raises(StoreError) as error, Store(url) as damaged:
+        list(damaged.iter_serials())
+    assert str(path) in one_line(error)
+
+
+READ_ONLY = """
+import os, sys
+from pyf_scrapy.store import Store
+if os.getuid() == 0:
+    os.setuid(65534)
+try:
+    Store(sys.argv[1])
+except Exception as error:
+    print(type(error).__name__, error)
+"""
+
+
+def test_a_file_that_may_not_be_written_is_one_line(tmp_path: Path) -> None:
+    """A test that runs as root may write everything, so it gives that up first."""
+    folder = Path(os.path.realpath(tmp_path)) / "data"
+    path = folder / "pyf.sqlite"
+    Store(f"sqlite:///{path}").close()
+    parents = [parent for parent in path.parents if parent.owner() == path.owner() and parent != Path("/")]
+    modes = {parent: parent.stat().st_mode & 0o7777 for parent in parents}
+    try:
+        for parent, mode in modes.items():
+            parent.chmod(mode | 0o555)
+        folder.chmod(0o555)
+        path.chmod(0o444)
+        path.with_name("pyf.sqlite.lock").chmod(0o666)
+        done = subprocess.run(
+            [sys.executable, "-c", READ_ONLY, f"sqlite:///{path}"], capture_output=True, text=True, check=True
+        )
+    finally:
+        for parent, mode in modes.items():
+            parent.chmod(mode)
+    assert done.stdout.startswith("StoreError ")
+    assert done.stdout.count("\n") == 1
+
+
+def test_the_schema_of_version_1_is_opened(tmp_path: Path) -> None:
+    """Stores of all released versions are brought up to date, with everything in them."""
+    path = tmp_path / "old.sqlite"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(SCHEMA_1.read_text())
+    with Store(f"sqlite:///{path}", pypi_url="https://pypi.org") as store:
+        assert list(store.iter_serials()) == [("old-pkg", 7)]
+        store.record_checks([check("new")])
+        store.save_packages([facts("1.0")])
+        assert store.status().projects == 3
+    with Store(f"sqlite:///{tmp_path / 'new.sqlite'}"):
+        pass
+    assert _columns(path) == _columns(tmp_path / "new.sqlite"), (
+        "the tables changed: raise SCHEMA_VERSION and add a step to MIGRATIONS"
+    )
+
+
+def test_a_newer_program_upgrades_and_an_older_one_refuses(
+    store: Store, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.record_checks([check("a")])
+
+    def add_column(connection: Connection) -> None:
+        connection.execute(text("ALTER TABLE projects ADD COLUMN vanished_at BIGINT"))
+
+    with monkeypatch.context() as newer:
+        newer.setattr(schema, "SCHEMA_VERSION", schema.SCHEMA_VERSION + 1)
+        newer.setitem(schema.MIGRATIONS, schema.SCHEMA_VERSION - 1, add_column)
+        for _ in range(2):  # the second time there is nothing to do
+            with Store(url) as upgraded:
+                assert list(upgraded.iter_serials()) == [("a", 10)]
+    assert "vanished_at" in _columns(Path(url.removeprefix("sqlite:///")))["projects"]
+    with pytest.raises(StoreError) as error:
+        Store(url)
+    message = one_line(error)
+    assert f"version {schema.SCHEMA_VERSION + 1}" in message
+    assert f"up to {schema.SCHEMA_VERSION}" in message
+
+
+def test_a_failing_upgrade_changes_nothing(store: Store, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(connection: Connection) -> None:
+        connection.execute(text("ALTER TABLE projects ADD COLUMN half BIGINT"))
+        connection.execute(text("ALTER TABLE nothing ADD COLUMN half BIGINT"))
+
+    with monkeypatch.context() as newer:
+        newer.setattr(schema, "SCHEMA_VERSION", schema.SCHEMA_VERSION + 1)
+        newer.setitem(schema.MIGRATIONS, schema.SCHEMA_VERSION - 1, fail)
+        with pytest.raises(StoreError) as error:
+            Store(url)
+        one_line(error)
+    Store(url).close()
+    assert "half" not in _columns(Path(url.removeprefix("sqlite:///")))["projects"]
+
+
+OPEN = """
+import sys
+from pyf_scrapy.store import Store
+sys.stdin.readline()
+with Store(sys.argv[1], pypi_url="https://pypi.org") as store:
+    print(store.status().projects)
+"""
+
+
+def test_several_processes_may_be_the_first(url: str) -> None:
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-c", OPEN, url],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(4)
+    ]
+    with ThreadPoolExecutor(len(started)) as pool:
+        answers = list(pool.map(lambda process: process.communicate("go\n", timeout=60), started))
+    assert answers == [("0\n", "")] * 4
+
+
+def test_a_copy_made_while_in_use_is_whole(store: Store, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.sqlite"
+    copy.write_text("an older copy")
+    with ThreadPoolExecutor(1) as pool:
+        written = pool.submit(
+            lambda: [store.save_packages([facts("1.0", name=f"p{number}")]) for number in range(200)]
+        )
+        for _ in range(5):
+            store.backup(copy)
+            with Store(f"sqlite:///{copy}") as copied:
+                names = [name for name, _ in copied.iter_serials()]
+                assert all(package.revision == 1 for package in copied.load_packages(names))
+                assert copied.status().members == len(names) == len(copied.events())
+        written.result()
+    assert list(tmp_path.glob("*.part*")) == []
+
+
+def test_a_copy_must_be_another_file(store: Store, url: str, tmp_path: Path) -> None:
+    with pytest.raises(StoreError):
+        store.backup(Path(url.removeprefix("sqlite:///")))
+    with pytest.raises(StoreError) as error:
+        store.backup(tmp_path / "missing" / "copy.sqlite")
+    one_line(error)
+
+
+def _columns(path: Path) -> dict[str, list[str]]:
+    with closing(sqlite3.connect(path)) as connection:
+        return {
+            table: [row[1] for row in connection.execute(f"PRAGMA table_xinfo({table})")]
+            for table in [*metadata.tables, "releases_partial"]
+        }

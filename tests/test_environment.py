@@ -1,0 +1,308 @@
+"""Settings from the environment and `.env`: a wrong one is named before a crawl, a secret never shown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from pyf_scrapy.environment import (
+    RENAMED,
+    SETTINGS,
+    example_env,
+    find_env_file,
+    load_environment,
+    obsolete,
+    read_env_file,
+    read_environment,
+)
+from pyf_scrapy.exceptions import UsageProblem
+
+ROOT = Path(__file__).parents[1]
+FOLDER = Path("/some/where")
+
+
+def read(**environ: str) -> dict[str, Any]:
+    return read_environment(environ, FOLDER)
+
+
+class TestTable:
+    def test_example_env_says_what_the_table_says(self) -> None:
+        expected = example_env()
+        assert (ROOT / "example.env").read_text() == expected, (
+            "write it again: Path('example.env').write_text(example_env())"
+        )
+        for setting in SETTINGS:
+            assert f"#{setting.name}={setting.default_text}\n" in expected
+
+    def test_example_env_as_it_is_sets_nothing(self, tmp_path: Path) -> None:
+        assert read_env_file(ROOT / "example.env") == {}
+
+    def test_example_env_with_everything_taken_in_is_the_defaults(self, tmp_path: Path) -> None:
+        env = tmp_path / ".env"
+        env.write_text(
+            "\n".join(
+                line[1:]
+                for line in example_env().splitlines()
+                if line.startswith("#") and line[1:2].isupper()
+            )
+        )
+        assert {setting.name for setting in SETTINGS} == set(read_env_file(env))
+        assert read_environment(read_env_file(env), FOLDER) == read_environment({}, FOLDER)
+
+    def test_names_are_unique_and_sorted_by_component(self) -> None:
+        names = [setting.name for setting in SETTINGS]
+        assert len(names) == len(set(names))
+        components = [setting.component for setting in SETTINGS]
+        assert components == sorted(components, key=components.index)
+        assert not set(names) & set(RENAMED)
+        assert all(setting.help and "\n" not in setting.help for setting in SETTINGS)
+
+
+class TestValues:
+    def test_defaults_are_those_of_the_documentation(self) -> None:
+        values = read()
+        assert values["TYPESENSE_HOST"] is None, "no host = the server that starts by itself"
+        assert (values["TYPESENSE_PORT"], values["TYPESENSE_PROTOCOL"], values["TYPESENSE_TIMEOUT"]) == (
+            8108,
+            "http",
+            120,
+        )
+        assert (values["PYPI_MAX_RETRIES"], values["PYPI_RETRY_BACKOFF"]) == (3, 2.0)
+        assert values["PYF_DATA_DIR"] == FOLDER / ".pyf"
+        assert set(values) == {setting.name for setting in SETTINGS}
+
+    def test_only_pypi_org_has_a_ceiling_by_itself(self) -> None:
+        """Without it the first crawl of a user could be a nuisance to PyPI."""
+        assert read()["PYPI_MAX_RPS"] == 5
+        assert read(PYPI_URL="https://PyPI.org/")["PYPI_MAX_RPS"] == 5
+        assert read(PYPI_URL="http://127.0.0.1:8000")["PYPI_MAX_RPS"] == 0
+        assert read(PYPI_URL="https://pypi.org.example.com")["PYPI_MAX_RPS"] == 0
+        assert read(PYPI_MAX_RPS="2.5")["PYPI_MAX_RPS"] == 2.5
+        assert read(PYPI_MAX_RPS="0")["PYPI_MAX_RPS"] == 0
+
+    def test_empty_is_not_set(self) -> None:
+        empty = {setting.name: " " for setting in SETTINGS}
+        assert read_environment(empty, FOLDER) == read()
+
+    def test_conversions(self) -> None:
+        values = read(
+            PYPI_URL="http://[::1]:8000/root/",
+            TYPESENSE_PORT="443",
+            TYPESENSE_TIMEOUT="1e1",
+            PROFILES_FILE="mine.yaml",
+            PYF_DATA_DIR="/data/pyf",
+            DATABASE_URL="postgresql+psycopg://user:pass@host/db",
+            REDIS_URL="redis://:pass@host:6379/0",
+            TYPESENSE_HOST="search.example.com",
+            GITHUB_TOKEN="ghp_abc",
+        )
+        assert values["PYPI_URL"] == "http://[::1]:8000/root"
+        assert values["TYPESENSE_PORT"] == 443
+        assert values["TYPESENSE_TIMEOUT"] == 10
+        assert values["PROFILES_FILE"] == FOLDER / "mine.yaml"
+        assert values["PYF_DATA_DIR"] == Path("/data/pyf")
+        assert values["DATABASE_URL"] == "postgresql+psycopg://user:pass@host/db"
+        assert values["REDIS_URL"] == "redis://:pass@host:6379/0"
+
+    @pytest.mark.parametrize(
+        ("name", "text", "message"),
+        [
+            ("TYPESENSE_PORT", "http", "TYPESENSE_PORT='http' must be a whole number from 1 to 65535"),
+            ("TYPESENSE_PORT", "0", "TYPESENSE_PORT='0' must be a whole number from 1 to 65535"),
+            ("TYPESENSE_PORT", "9" * 5000, "must be a whole number from 1 to 65535"),
+            ("PYPI_MAX_RPS", "-1", "PYPI_MAX_RPS='-1' must be a number of at least 0"),
+            ("PYPI_MAX_RPS", "nan", "must be a number"),
+            ("PYPI_MAX_RPS", "inf", "must be a number"),
+            ("TYPESENSE_PROTOCOL", "ftp", "TYPESENSE_PROTOCOL='ftp' must be http or https"),
+            ("DESCRIPTIONS", "some", "DESCRIPTIONS='some' must be latest or all"),
+            ("TYPESENSE_HOST", "http://localhost", "must be a host name or address alone"),
+            ("TYPESENSE_COLLECTION", "a/b", "TYPESENSE_COLLECTION='a/b' must be letters, digits"),
+            ("PYPI_URL", "pypi.org", "PYPI_URL='pypi.org' must begin with http:// or https://"),
+            ("PYPI_URL", "file:///etc/passwd", "must begin with http:// or https://"),
+            ("PYPI_URL", "https://", "has no valid host; for example https://pypi.org"),
+            ("PYPI_URL", "https://a b", "must not hold blanks"),
+            ("PYPI_URL", "https://x/?a=b", "must not hold ? or #"),
+            ("PYPI_URL", "https://x:99999", "is not a URL; check its host and port"),
+            ("PYPI_URL", "https://[::1", "is not a URL; check its host and port"),
+            (
+                "DATABASE_URL",
+                "mysql://x",
+                "DATABASE_URL='mysql://x' must begin with sqlite:// or postgresql://",
+            ),
+            ("PYF_DATA_DIR", "~no-such-user-here/x", "is not a usable path; write it in full"),
+            ("USER_AGENT_CONTACT", "me\r\nX-Evil: 1", "USER_AGENT_CONTACT must not hold control characters"),
+        ],
+    )
+    def test_a_wrong_value_is_named_with_what_would_be_right(
+        self, name: str, text: str, message: str
+    ) -> None:
+        with pytest.raises(UsageProblem) as caught:
+            read(**{name: text})
+        assert message in str(caught.value)
+        assert str(caught.value).startswith(name)
+        assert str(caught.value).isprintable()
+
+    @pytest.mark.parametrize(
+        ("name", "text"),
+        [
+            ("GITHUB_TOKEN", "hush hush"),
+            ("TYPESENSE_API_KEY", "hush\x1b"),
+            ("TYPESENSE_API_KEY", "hüsh-hush"),
+            ("PYPI_URL", "https://me:hush@pypi.org"),
+            ("PYPI_URL", "https://me:hush@pypi.org:port"),
+            ("PYPI_URL", "ftp://me:hush@pypi.org"),
+            ("DATABASE_URL", "mysql://me:hush@host/db"),
+            ("REDIS_URL", "http://:hush@host"),
+        ],
+    )
+    def test_secrets_are_never_shown(self, name: str, text: str) -> None:
+        with pytest.raises(UsageProblem) as caught:
+            read(**{name: text})
+        assert "hush" not in str(caught.value)
+        assert "hüsh" not in str(caught.value)
+
+    @given(st.sampled_from(SETTINGS), st.text(max_size=40))
+    @hypothesis_settings(max_examples=200, deadline=None)
+    def test_no_text_raises_anything_else(self, setting: Any, text: str) -> None:
+        message = setting.name
+        try:
+            read(**{setting.name: text})
+        except UsageProblem as error:
+            message = str(error)
+        assert message.startswith(setting.name)
+
+
+class TestEnvFile:
+    @pytest.fixture
+    def checkout(self, tmp_path: Path) -> Path:
+        project = tmp_path / "above" / "project"
+        (project / "sub").mkdir(parents=True)
+        (project / "scrapy.cfg").touch()
+        (tmp_path / "above" / ".env").write_text("DEFAULT_PROFILE=above\n")
+        return project
+
+    def test_beside_scrapy_cfg_also_from_a_sub_folder(self, checkout: Path) -> None:
+        (checkout / ".env").write_text("DEFAULT_PROFILE=plone # as in the seeds\nPYF_DATA_DIR=data\n")
+        (checkout / "sub" / ".env").write_text("DEFAULT_PROFILE=sub\n")
+        for start in (checkout, checkout / "sub"):
+            values = load_environment({}, start)
+            assert values["DEFAULT_PROFILE"] == "plone"
+            assert values["PYF_DATA_DIR"] == checkout / "data"
+
+    def test_else_in_the_working_directory_never_above(self, checkout: Path, tmp_path: Path) -> None:
+        """A stray `.env` of another project must not redirect a crawl."""
+        assert find_env_file({}, checkout) is None
+        (checkout / "sub" / ".env").write_text("DEFAULT_PROFILE=sub\n")
+        assert load_environment({}, checkout / "sub")["DEFAULT_PROFILE"] == "sub"
+        plain = tmp_path / "above" / "plain"
+        plain.mkdir()
+        assert find_env_file({}, plain) is None
+        assert load_environment({}, plain)["PYF_DATA_DIR"] == plain / ".pyf"
+
+    def test_the_working_directory_is_the_start(
+        self, checkout: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (checkout / ".env").write_text("DEFAULT_PROFILE=plone\n")
+        monkeypatch.chdir(checkout / "sub")
+        monkeypatch.delenv("PYF_ENV_FILE", raising=False)
+        monkeypatch.setenv("DEFAULT_PROFILE", "flask")
+        assert load_environment()["DEFAULT_PROFILE"] == "flask"
+
+    def test_the_environment_beats_the_file_even_with_nothing(self, checkout: Path) -> None:
+        (checkout / ".env").write_text("TYPESENSE_HOST=example.com\nDEFAULT_PROFILE=plone\n")
+        values = load_environment({"TYPESENSE_HOST": "", "DEFAULT_PROFILE": "flask"}, checkout)
+        assert (values["TYPESENSE_HOST"], values["DEFAULT_PROFILE"]) == (None, "flask")
+
+    def test_another_file_or_none_can_be_named(self, checkout: Path) -> None:
+        """`make demo` and `make test` must not meet the services of the user's `.env`."""
+        (checkout / ".env").write_text("DEFAULT_PROFILE=plone\n")
+        other = checkout / "other.env"
+        other.write_text("DEFAULT_PROFILE=other\n")
+        assert load_environment({"PYF_ENV_FILE": ""}, checkout)["DEFAULT_PROFILE"] is None
+        assert load_environment({"PYF_ENV_FILE": str(other)}, checkout)["DEFAULT_PROFILE"] == "other"
+        with pytest.raises(UsageProblem, match="PYF_ENV_FILE names 'nope', which is not a file"):
+            load_environment({"PYF_ENV_FILE": "nope"}, checkout)
+
+    def test_values_are_taken_as_written(self, tmp_path: Path) -> None:
+        env = tmp_path / ".env"
+        env.write_bytes(b"\xef\xbb\xbfexport A='x ${B} y'\n\nB=\"q\\n\" # c\nC=\r\n# D=1\n")
+        assert read_env_file(env) == {"A": "x ${B} y", "B": "q\n", "C": ""}
+
+    @pytest.mark.parametrize(
+        ("data", "message"),
+        [
+            (b"A=1\nGITHUB_TOKEN\n", ":2: not NAME=value"),
+            (b"A=1\nB='hush\n", ":2: not NAME=value"),
+            (b"A=1\n\nB=\xff\n", ":3: not UTF-8"),
+            (b"#" * 200_000, ": larger than 100,000 bytes"),
+        ],
+    )
+    def test_a_broken_file_names_the_line_not_the_text(
+        self, tmp_path: Path, data: bytes, message: str
+    ) -> None:
+        env = tmp_path / ".env"
+        env.write_bytes(data)
+        with pytest.raises(UsageProblem) as caught:
+            read_env_file(env)
+        assert message in str(caught.value)
+        assert "hush" not in str(caught.value)
+
+    def test_an_unreadable_file_is_one_line(self, tmp_path: Path) -> None:
+        with pytest.raises(UsageProblem, match="cannot be read"):
+            read_env_file(tmp_path)
+
+
+def test_names_of_the_seeds_that_mean_nothing_here_are_explained() -> None:
+    hints = obsolete(
+        {
+            "PYPI_MAX_WORKERS": "20",
+            "CELERY_SCHEDULE_RSS_PROJECTS": "x",
+            "CELERY_WORKER_POOL": "y",
+            "HOME": "/",
+        }
+    )
+    assert hints == [
+        "CELERY_SCHEDULE_RSS_PROJECTS is not used; use cron",
+        "CELERY_WORKER_POOL is not used; not needed: there is no Celery",
+        "PYPI_MAX_WORKERS is not used; use PYPI_CONCURRENCY",
+    ]
+    assert obsolete({setting.name: "x" for setting in SETTINGS}) == []
+
+
+def test_every_variable_of_the_seeds_is_a_setting_or_explained() -> None:
+    """A user of pyf.aggregator brings their `.env` along."""
+    seeds = [
+        "TYPESENSE_HOST",
+        "TYPESENSE_PORT",
+        "TYPESENSE_PROTOCOL",
+        "TYPESENSE_API_KEY",
+        "TYPESENSE_TIMEOUT",
+        "TYPESENSE_COLLECTION",
+        "GITHUB_TOKEN",
+        "GITHUB_REQUEST_DELAY",
+        "GITHUB_COOLOFFTIME",
+        "PYPI_RATE_LIMIT_DELAY",
+        "PYPI_MAX_RETRIES",
+        "PYPI_RETRY_BACKOFF",
+        "PYPI_MAX_WORKERS",
+        "PYPI_BATCH_SIZE",
+        "PYPISTATS_RATE_LIMIT_DELAY",
+        "PYPISTATS_MAX_RETRIES",
+        "PYPISTATS_RETRY_BACKOFF",
+        "REDIS_HOST",
+        "CELERY_SCHEDULE_RSS_PROJECTS",
+        "CELERY_SCHEDULE_MONTHLY_FETCH",
+        "RSS_DEDUP_TTL",
+        "RSS_DEDUP_TTL_NEW",
+        "RSS_DEDUP_TTL_UPDATE",
+        "CELERY_WORKER_POOL",
+        "CELERY_TASK_TIME_LIMIT",
+        "DEFAULT_PROFILE",
+    ]
+    known = {setting.name for setting in SETTINGS}
+    assert [name for name in seeds if name not in known and not obsolete({name: "x"})] == []
