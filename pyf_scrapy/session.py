@@ -9,6 +9,8 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import URL
+
 from pyf_scrapy.exceptions import AlreadyRunningError
 from pyf_scrapy.profiles import Profile
 from pyf_scrapy.search.collections import Collection, ensure_collection
@@ -138,7 +140,7 @@ class Session:
 
 
 def open_store(settings: Mapping[str, Any]) -> Store:
-    """Open the store that the settings name (DATABASE_URL, else SQLite in PYF_DATA_DIR). Raises StoreError."""
+    """Open the store of the settings: DATABASE_URL, else SQLite in PYF_DATA_DIR. Raises StoreError."""
     folder = Path(settings["PYF_DATA_DIR"])
-    url = settings.get("DATABASE_URL") or f"sqlite:///{folder / 'store.sqlite'}"
-    return Store(url, pypi_url=settings.get("PYPI_URL"), folder=folder)
+    url = settings.get("DATABASE_URL") or URL.create("sqlite", database=str(folder / "store.sqlite"))
+    return Store(str(url), pypi_url=settings.get("PYPI_URL"), folder=folder)

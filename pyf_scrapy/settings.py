@@ -97,8 +97,16 @@ PROGRESS_INTERVAL = 30  # seconds between log lines when there is no terminal
 
 # What -O packages.jsonl writes of a PackageItem; documents and descriptions repeat it, rendered.
 FEED_EXPORT_FIELDS = [
-    "name", "normalized_name", "serial", "classifiers", "profiles", "project", "releases", "health", "failures"
-]  # fmt: skip
+    "name",
+    "normalized_name",
+    "serial",
+    "classifiers",
+    "profiles",
+    "project",
+    "releases",
+    "health",
+    "failures",
+]
 FEED_EXPORT_ENCODING = "utf-8"
 
 LOG_LEVEL = "INFO"

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import Any
 
 from scrapy.commands.crawl import Command as ScrapyCrawl
+from scrapy.settings import Settings
+from scrapy.spiderloader import get_spider_loader
 
 from pyf_scrapy.command import strict
-from pyf_scrapy.commands.output import ExitCode, print_json, print_summary, reported
-from pyf_scrapy.exceptions import UsageProblem
+from pyf_scrapy.commands.output import ExitCode, complain, print_json, print_summary, reported
+from pyf_scrapy.exceptions import PyfError, UsageProblem
 from pyf_scrapy.extensions.outcome import Outcome
 from pyf_scrapy.extensions.report import RunReport
 from pyf_scrapy.spiders.base import PackageSpider
@@ -29,53 +30,61 @@ class Command(ScrapyCrawl):
 
     def process_options(self, args: list[str], opts: argparse.Namespace) -> None:
         super().process_options(args, opts)
-        assert self.settings is not None
+        settings = self.settings
+        assert settings is not None
+        try:
+            # Before Scrapy starts its process, and with it the log.
+            opts.spargs = _with_profile(opts)
+            _check(args, opts.spargs, settings)
+        except PyfError as error:
+            complain("crawl", error)
+            sys.exit(error.exit_code)
         log_is_chosen = opts.loglevel or opts.nolog or opts.logfile or "LOG_LEVEL" in str(opts.set)
         if sys.stderr.isatty() and not log_is_chosen:
             # The progress bar has the screen; what needs attention is still shown.
-            self.settings.set("LOG_LEVEL", "WARNING", priority="cmdline")
+            settings.set("LOG_LEVEL", "WARNING", priority="cmdline")
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
-        self.exitcode = reported("crawl", lambda: self.crawl(args, opts))
-
-    def crawl(self, args: list[str], opts: argparse.Namespace) -> int:
-        """Check, crawl, print the summary; returns the exit code. Raises UsageProblem before any request."""
-        arguments = self._arguments(opts)
-        spider = self._spider(args)
-        if issubclass(spider, PackageSpider):
-            assert self.settings is not None
-            spider.check_arguments(arguments, self.settings)
         process = self.crawler_process
         assert process is not None
-        crawler = process.create_crawler(spider)
-        process.crawl(crawler, **arguments)
+        crawler = process.create_crawler(args[0])
+        process.crawl(crawler, **opts.spargs)
         process.start()
-        report = crawler.get_extension(RunReport) if not process.bootstrap_failed else None
+        report = None if process.bootstrap_failed else crawler.get_extension(RunReport)
         if report is None or report.outcome is None:
-            return ExitCode.FAILED
-        _print(report.outcome, as_json=opts.json)
-        return report.outcome.exit_code
-
-    def _arguments(self, opts: argparse.Namespace) -> dict[str, Any]:
-        arguments = dict(opts.spargs)
-        if opts.package_profile is not None:
-            if "profile" in arguments:
-                raise UsageProblem("give -p PROFILE or -a profile=PROFILE, not both")
-            arguments["profile"] = opts.package_profile
-        return arguments
-
-    def _spider(self, args: list[str]) -> Any:
-        assert self.crawler_process is not None
-        loader = self.crawler_process.spider_loader
-        known = ", ".join(sorted(loader.list()))
-        if len(args) != 1:
-            raise UsageProblem(f"which spider? one of: {known}" if not args else f"one spider, not {args}")
-        if args[0] not in loader.list():
-            raise UsageProblem(f"unknown spider {args[0]!r}; known: {known}")
-        return loader.load(args[0])
+            self.exitcode = ExitCode.FAILED
+            return
+        outcome = report.outcome
+        self.exitcode = reported("crawl", lambda: _print(outcome, as_json=opts.json))
 
 
-def _print(outcome: Outcome, *, as_json: bool) -> None:
+def _with_profile(opts: argparse.Namespace) -> dict[str, str]:
+    """The arguments of `-a`, with `-p` as `profile`."""
+    arguments: dict[str, str] = dict(opts.spargs)
+    if opts.package_profile is not None:
+        if "profile" in arguments:
+            raise UsageProblem("give -p PROFILE or -a profile=PROFILE, not both")
+        arguments["profile"] = opts.package_profile
+    return arguments
+
+
+def _check(args: list[str], arguments: dict[str, str], settings: Settings) -> None:
+    """Raise UsageProblem for a spider or an argument that does not exist, or cannot be as it is."""
+    loader = get_spider_loader(settings)
+    known = sorted(loader.list())
+    if len(args) != 1:
+        raise UsageProblem(
+            f"{'one spider, not' if args else 'which spider? one of:'} {', '.join(args or known)}"
+        )
+    if args[0] not in known:
+        raise UsageProblem(f"unknown spider {args[0]!r}; known: {', '.join(known)}")
+    spider = loader.load(args[0])
+    if issubclass(spider, PackageSpider):
+        spider.check_arguments(arguments, settings)
+
+
+def _print(outcome: Outcome, *, as_json: bool) -> int:
+    """The summary; returns the exit code."""
     if as_json:
         print_json(
             {
@@ -85,6 +94,7 @@ def _print(outcome: Outcome, *, as_json: bool) -> None:
                 **outcome.figures,
             }
         )
-        return
+        return outcome.exit_code
     shown = {name.replace("_", " "): count for name, count in outcome.figures.items() if count}
     print_summary(shown, title=outcome.headline)
+    return outcome.exit_code

@@ -50,7 +50,7 @@ class Outcome:
             return "Done."
         if self.exit_code == 3:
             return (
-                "Done, but some packages failed: `scrapy status` names them; the next run tries them again."
+                "Done, but some packages failed: see `scrapy status`; the next run tries them again."
             )
         if self.figures["documents_rejected"]:
             return "Typesense rejected documents: `scrapy status` names them."

@@ -45,8 +45,6 @@ _ALLOWED_ATTRIBUTES = {
     "th": {"align", "colspan", "rowspan"},
 }
 _IMAGE_URL = re.compile(r"\s*https?://", re.IGNORECASE)
-# What is taken out leaves tags nested as no parser would nest them; a second pass settles that.
-_MAX_PASSES = 5
 _NEWLINES_OF_PRE = re.compile(r"(<pre>)[\r\n]+")  # A parser drops one, and the next time the next.
 _LANGUAGE_CLASS = re.compile(r"language-[\w+#.-]{1,40}")
 
@@ -98,10 +96,9 @@ def sanitise(html: str) -> str:
     fragment; relative links do not either, because they would lead to that page's own site. The result is
     what a browser makes of it: sanitising it again changes nothing.
     """
-    for _ in range(_MAX_PASSES):
-        previous, html = html, _CLEANER.clean(_NEWLINES_OF_PRE.sub(r"\1", html)).strip()
-        if html == previous:
-            break
+    # What is taken out leaves tags nested as no parser would nest them; the second pass settles that.
+    for _ in range(2):
+        html = _CLEANER.clean(_NEWLINES_OF_PRE.sub(r"\1", html)).strip()
     return html
 
 

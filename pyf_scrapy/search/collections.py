@@ -163,10 +163,12 @@ def _unclaimed(client: typesense.Client, alias: str) -> str | None:
             f"{alias} is a plain collection, so it cannot be an alias of {alias}-1: delete it or choose "
             "another name with collection="
         )
-    candidates = [name for name in names if (match := _VERSIONED.fullmatch(name)) and match["alias"] == alias]
+    candidates = sorted(
+        name for name in names if (match := _VERSIONED.fullmatch(name)) and match["alias"] == alias
+    )
     if len(candidates) > 1:
         raise SearchError(
-            f"no alias {alias}, but collections {', '.join(sorted(candidates))}: point it at one"
+            f"there is no alias {alias}, but {' and '.join(candidates)}: point it at one of them"
         )
     return candidates[0] if candidates else None
 

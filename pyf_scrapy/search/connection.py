@@ -1,4 +1,4 @@
-"""The way to Typesense, embedded or external: settings, client, and a second try when the embedded one died."""
+"""The way to Typesense, embedded or external: settings, client, a second try when the embedded one died."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import re
 import ssl
 import threading
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -31,7 +32,9 @@ _CONNECT_TIMEOUT = 10.0  # seconds
 _CHECK_TIMEOUT = 10.0  # seconds for the small answers of the check
 _LOADING_PATIENCE = 600.0  # seconds; a server with a large index answers 503 while it loads
 _NEWS = 10.0  # seconds between two lines about it
-_RETRIES = 2  # the client repeats timeouts and 5xx, imports included
+_RETRIES = (
+    2  # the client repeats timeouts and 5xx, imports included; `retried` does more for the embedded one
+)
 _HOST = re.compile(r"[A-Za-z0-9._-]+|\[?[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]+\]?")
 
 
@@ -180,6 +183,8 @@ class Connection:
 
     def _new_client(self, server: Server) -> typesense.Client:
         logging.getLogger("httpx").setLevel(logging.WARNING)  # a line per request otherwise
+        # The client warns about parts of its own that nobody uses here.
+        warnings.filterwarnings("ignore", r"Sync\w+ is deprecated on v30", DeprecationWarning)
         external = self._settings.host is not None
         http = httpx.Client(
             timeout=httpx.Timeout(
@@ -195,9 +200,9 @@ class Connection:
                 "nodes": [{"host": server.host, "port": server.port, "protocol": server.protocol}],
                 "api_key": server.api_key,
                 "connection_timeout_seconds": self._settings.timeout,
-                "num_retries": _RETRIES,
+                "num_retries": _RETRIES if external else 0,
                 "retry_interval_seconds": 1.0,
-                "suppress_deprecation_warnings": True,  # about parts of the client that nobody uses here
+                "suppress_deprecation_warnings": True,  # the same parts, in its log
             },
             http_client=http,
         )

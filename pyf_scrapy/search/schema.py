@@ -135,7 +135,7 @@ SCHEMA: tuple[Field, ...] = (
     _shown("urls", "auto", "files of the release", "upstream"),
     # Its state, on the latest release
     Field("serial", "int64", "PyPI's serial (latest release)", "added", sort=True, optional=True),
-    Field("project_status", "string", "what PyPI says of the project: `archived`", "added", facet=True, optional=True),
+    Field("project_status", "string", "PyPI's word on it: `archived`", "added", facet=True, optional=True),
     _figure("vulnerabilities", "known vulnerabilities (latest release)", "added"),
     # Computed, on the documents that carry text
     _figure("health_score", "0 to 100", "seeds"),

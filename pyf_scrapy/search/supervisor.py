@@ -103,6 +103,8 @@ class Supervisor:
         self.lock = lock
         self.stopping = False
         self._libc = ctypes.CDLL(None)  # loaded here, because only little is safe between fork and exec
+        self._lock_id = os.fstat(lock.fileno()).st_ino
+        self._data_id = 0
         self._state: dict[str, Any] = {}
 
     def run(self) -> int:
@@ -140,6 +142,7 @@ class Supervisor:
             }
         data = self.folder / "data"
         data.mkdir(exist_ok=True, mode=0o700)
+        self._data_id = data.stat().st_ino
         with (self.folder / "typesense.log").open("ab") as log:
             server = subprocess.Popen(
                 [
@@ -159,7 +162,7 @@ class Supervisor:
                 preexec_fn=self._die_with_parent,
                 cwd=self.folder,
             )
-        self._state |= {"supervisor": os.getpid(), "pid": server.pid, "data": data.stat().st_ino}
+        self._state |= {"supervisor": os.getpid(), "pid": server.pid, "data": self._data_id}
         write_state(self.folder, self._state)
         return server
 
@@ -173,7 +176,12 @@ class Supervisor:
         with (self.folder / "users.lock").open("a+b") as users:
             last_use, seen = time.monotonic(), 0
             while server.poll() is None:
-                if self.stopping or not self._in_place():
+                if self.stopping:
+                    break
+                if not (
+                    self._is_ours("supervisor.lock", self._lock_id) and self._is_ours("data", self._data_id)
+                ):
+                    server.kill()  # what it would save was deleted
                     break
                 ready = ready or is_ready(self._state)
                 self._bound_log()
@@ -193,13 +201,12 @@ class Supervisor:
             _end(server)
         return True
 
-    def _in_place(self) -> bool:
-        """Return whether the folder and its data are still those that the server has open."""
+    def _is_ours(self, name: str, identity: int) -> bool:
+        """Return whether the file or folder is still the one that was opened, not deleted or made anew."""
         try:
-            lock, data = (self.folder / "supervisor.lock").stat(), (self.folder / "data").stat()
+            return (self.folder / name).stat().st_ino == identity
         except OSError:
             return False
-        return lock.st_ino == os.fstat(self.lock.fileno()).st_ino and data.st_ino == self._state["data"]
 
     def _log_size(self) -> int:
         log = self.folder / "typesense.log"
@@ -222,7 +229,7 @@ class Supervisor:
         return said[-1][:300]
 
     def _fail(self, error: str) -> int:
-        if self._in_place() or not (self.folder / "state.json").exists():
+        if self._is_ours("supervisor.lock", self._lock_id):
             write_state(self.folder, self._state | {"error": error})
         return 1
 
@@ -262,20 +269,20 @@ def _free_port() -> int:
 def main(arguments: list[str]) -> int:
     """Take the lock, go into the background (the caller waits for this first process only) and supervise."""
     folder, linger, program = Path(arguments[0]), float(arguments[1]), Path(arguments[2])
-    lock = (folder / "supervisor.lock").open("a+b")
-    deadline = time.monotonic() + _LOCK_PATIENCE
-    while not try_lock(lock, fcntl.LOCK_EX):
-        if time.monotonic() > deadline:
-            return 0  # another one is there, which is as good
-        time.sleep(0.01)
-    if os.fork():
-        return 0
-    supervisor = Supervisor(folder, linger, program, lock)
-    signal.signal(signal.SIGTERM, lambda *_: supervisor.stop())
-    log = os.open(folder / "supervisor.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)  # of this run only
-    for stream in (1, 2):
-        os.dup2(log, stream)
-    return supervisor.run()
+    with (folder / "supervisor.lock").open("a+b") as lock:
+        deadline = time.monotonic() + _LOCK_PATIENCE
+        while not try_lock(lock, fcntl.LOCK_EX):
+            if time.monotonic() > deadline:
+                return 0  # another one is there, which is as good
+            time.sleep(0.01)
+        if os.fork():
+            return 0
+        supervisor = Supervisor(folder, linger, program, lock)
+        signal.signal(signal.SIGTERM, lambda *_: supervisor.stop())
+        log = os.open(folder / "supervisor.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)  # of this run
+        for stream in (1, 2):
+            os.dup2(log, stream)
+        return supervisor.run()
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any
@@ -50,7 +51,7 @@ class PypiSpider(PackageSpider):
 
     async def requests(self) -> AsyncIterator[Request]:
         """Work through the difference; when the index has become old, read it and compare again."""
-        refresh = self.settings.getfloat("INDEX_REFRESH")
+        refresh = self.settings.getfloat("INDEX_REFRESH") or math.inf
         index = await self.read_index()
         work = await asyncio.to_thread(self.compute_work, index, full=self.full)
         self.report(index, work)

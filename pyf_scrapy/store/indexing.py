@@ -80,10 +80,15 @@ class Indexing(StorePart):
         return found
 
     def indexed_names(self, collection: str) -> Iterator[str]:
-        """The packages that the collection has, or may have, documents of."""
-        query = select(indexed.c.normalized_name).where(indexed.c.collection == collection)
+        """The packages that the collection has, or may have, documents of; by name."""
+        query = (
+            select(indexed.c.normalized_name)
+            .where(indexed.c.collection == collection)
+            .order_by(indexed.c.normalized_name)
+        )
         with self._database.read() as connection:
-            yield from connection.execute(query).scalars().all()
+            names = connection.execute(query).scalars().all()
+        yield from names
 
     def begin_index(self, collection: str, documents: Sequence[tuple[str, Iterable[str]]]) -> None:
         """Note which documents of which packages are about to be sent or deleted, before they are.

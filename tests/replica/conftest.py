@@ -1,39 +1,14 @@
-"""A small replica that runs for the whole session, and a client that shows answers as they travel."""
+"""A small replica that runs for the whole session."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from http.client import HTTPConnection, HTTPMessage
 from pathlib import Path
-from typing import NamedTuple
-from urllib.parse import urlsplit
 
 import pytest
 
 from pyf_scrapy.replica import Handle, Options, running_replica
-
-SIMPLE_JSON = "application/vnd.pypi.simple.v1+json"
-
-
-class Received(NamedTuple):
-    """One answer, nothing followed, nothing unpacked."""
-
-    status: int
-    headers: HTTPMessage
-    body: bytes
-
-
-def get(url: str, path: str, timeout: float = 10, **headers: str) -> Received:
-    """GET with the given headers (`if_none_match=` for If-None-Match)."""
-    connection = HTTPConnection(urlsplit(url).netloc, timeout=timeout)
-    try:
-        names = {name.replace("_", "-"): value for name, value in headers.items()}
-        connection.request("GET", path, headers={"Accept-Encoding": "identity", **names})
-        response = connection.getresponse()
-        return Received(response.status, response.headers, response.read())
-    finally:
-        connection.close()
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,8 @@ from pyf_scrapy.replica.documents import project_json, release_json
 from pyf_scrapy.replica.readmes import HOSTILE
 from pyf_scrapy.replica.simple import page_json
 from pyf_scrapy.replica.truth import Project, Release, latest_of
-from tests_replica_client import SIMPLE_JSON, get
+
+from .client import SIMPLE_JSON, get
 
 
 def with_files(replica: Replica) -> Project:
@@ -62,9 +63,7 @@ def test_release_has_the_keys_of_a_recording(shared: Handle, real_data: Path) ->
     ours = json.loads(get(shared.url, f"/pypi/{project.normalized_name}/{version}/json").body)
     recorded = json.loads((real_data / "pypi_json" / "aiohttp@3.12.15.version.json").read_bytes())
     assert sorted(ours) == sorted(recorded)
-    weak = next(
-        found for name in shared.replica.names() if (found := vulnerabilities(shared, name))
-    )
+    weak = next(found for name in shared.replica.names() if (found := vulnerabilities(shared, name)))
     assert sorted(weak[0]) == sorted(recorded["vulnerabilities"][0])
 
 
@@ -92,7 +91,11 @@ def test_every_document_is_understood_and_true(shared: Handle) -> None:
         if not project.latest:
             continue
         record = parse_project(project_json(3, project, project.latest, replica.some_name))
-        assert (record.name, record.serial, record.version) == (project.name, project.serial, project.latest.version)
+        assert (record.name, record.serial, record.version) == (
+            project.name,
+            project.serial,
+            project.latest.version,
+        )
         assert record.metadata.classifiers == project.classifiers
         assert record.files is not None
         assert {version: len(files) for version, files in record.files.items()} == {
@@ -138,8 +141,10 @@ def test_readmes_hold_the_own_words_of_their_project() -> None:
 
 def test_hostile_content_can_be_switched_off() -> None:
     for hostile in (True, False):
-        replica = Replica(Options(projects=1000, hostile=hostile))
-        projects = [project for name in replica.names() if (project := replica.project(name)) and project.latest]
+        replica = Replica(Options(projects=500, hostile=hostile))
+        projects = [
+            project for name in replica.names() if (project := replica.project(name)) and project.latest
+        ]
         text = b"".join(project_json(7, one, one.latest, replica.some_name) for one in projects if one.latest)
         assert (b"javascript:" in text) is hostile
         assert (b"\\u001b[31m" in text) is hostile

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -190,6 +190,12 @@ def test_a_server_that_is_gone_or_refuses_the_key_is_one_line(typesense_server: 
         client.api_call.close()
 
 
+def client_answering(answer: Callable[[httpx.Request], httpx.Response]) -> typesense.Client:
+    """A client of a server that a real one cannot be made to be."""
+    transport = httpx.MockTransport(answer)
+    return client_of(Server("127.0.0.1", 1, "http", "key"), httpx.Client(transport=transport))
+
+
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [
@@ -199,10 +205,25 @@ def test_a_server_that_is_gone_or_refuses_the_key_is_one_line(typesense_server: 
     ],
 )
 def test_an_import_that_is_not_fully_answered_is_not_done(answer: bytes, reason: str) -> None:
-    transport = httpx.MockTransport(lambda request: httpx.Response(200, content=answer))
-    client = client_of(Server("127.0.0.1", 1, "http", "key"), httpx.Client(transport=transport))
+    client = client_answering(lambda request: httpx.Response(200, content=answer))
     with pytest.raises(SearchError, match=reason):
         import_documents(client, "x-1", [document("p==1"), document("p==2")])
+
+
+def test_an_export_that_is_cut_off_does_not_look_complete() -> None:
+    client = client_answering(lambda request: httpx.Response(200, content=b'{"id":"a"}\n{"id":"b'))
+    with pytest.raises(SearchError, match="export of x-1: answer not understood"):
+        list(iter_documents(client, "x-1"))
+
+
+def test_a_collection_deleted_meanwhile_is_said_to_be() -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/aliases/x":
+            return httpx.Response(200, json={"name": "x", "collection_name": "x-1"})
+        return httpx.Response(201 if request.method == "POST" else 404, json={})
+
+    with pytest.raises(SearchError, match="x-1 was deleted while"):
+        ensure_collection(client_answering(answer), "x")
 
 
 def test_any_id_can_be_deleted_and_takes_no_other_with_it(client: typesense.Client) -> None:

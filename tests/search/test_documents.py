@@ -1,4 +1,4 @@
-"""A package's documents say what its facts say, in the types that the schema demands, however odd they are."""
+"""A package's documents say what its facts say, in the schema's types, however odd the facts are."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyf_scrapy.exceptions import ParseError
+from pyf_scrapy.items import PackageItem
 from pyf_scrapy.metadata.descriptions import Description, render
 from pyf_scrapy.metadata.health import Health, health
 from pyf_scrapy.metadata.releases import combine
@@ -132,6 +133,20 @@ def test_a_profile_may_want_the_newest_only(several: Made, wanted: int | None, v
     assert [document["version"] for document in documents(several, profile, TODAY)] == versions
 
 
+def test_what_flows_through_the_pipelines_is_a_package(several: Made) -> None:
+    item = PackageItem(
+        name=several.name,
+        normalized_name=several.normalized_name,
+        serial=several.serial,
+        classifiers=(),
+        project=several.project,
+        releases=several.releases,
+        descriptions=several.descriptions,
+        health=several.health,
+    )
+    assert documents(item, EVERYTHING, TODAY) == documents(several, EVERYTHING, TODAY)
+
+
 def test_a_package_without_releases_has_no_documents() -> None:
     assert documents(Made("x", "x", 1, None, ()), EVERYTHING, TODAY) == []
 
@@ -158,6 +173,7 @@ def test_a_partial_release_links_to_its_page_all_the_same() -> None:
     )
     partial = documents(made, EVERYTHING, TODAY)[0]
     assert (partial["version"], partial["partial"], partial["upload_timestamp"]) == ("1!1+x", True, 0)
+    assert made.project is not None
     made.project = msgspec.structs.replace(made.project, metadata=made.releases[1].metadata)
     partial = documents(made, EVERYTHING, TODAY)[0]
     assert partial["project_url"] == "https://index.invalid/project/p/"
@@ -168,6 +184,7 @@ def test_vulnerabilities_of_the_latest_are_counted() -> None:
     made = package("p", release("p", "2"), release("p", "1"))
     known = (Vulnerability(id="A"), Vulnerability(id="B"), Vulnerability(id="C", withdrawn="2026-01-01"))
     assert "vulnerabilities" not in documents(made, EVERYTHING, TODAY)[0]  # not reported
+    assert made.project is not None
     made.project = msgspec.structs.replace(made.project, vulnerabilities=known)
     latest, older = documents(made, EVERYTHING, TODAY)
     assert latest["vulnerabilities"] == 2
@@ -310,23 +327,16 @@ def test_html_that_is_too_long_gives_way_to_its_plain_text() -> None:
 def test_a_document_stays_below_a_megabyte_or_so() -> None:
     nasty = '"\\' * 1_000_000
     many = tuple(f"{number}{nasty[:5000]}" for number in range(2000))
-    made = package(
-        "p",
-        release(
-            "p",
-            "1",
-            **dict.fromkeys(
-                ("summary", "author", "license", "platform", "maintainer", "requires_python"), nasty
-            ),
-            **dict.fromkeys(("author_email", "maintainer_email"), f"{nasty} <a@b.invalid>," * 3),
-            **dict.fromkeys(
-                ("keywords", "classifiers", "requires_dist", "provides_extra", "license_files"), many
-            ),
-            dynamic=many,
-            project_urls={label: f"https://grove.invalid/{label}" for label in many},
-            files=tuple(File(filename=name, url=f"https://x.invalid/{name}") for name in many),
-        ),
-    )
+    single = ("summary", "author", "license", "platform", "maintainer", "requires_python")
+    lists = ("keywords", "classifiers", "requires_dist", "provides_extra", "license_files", "dynamic")
+    given: dict[str, Any] = {
+        **dict.fromkeys(single, nasty),
+        **dict.fromkeys(("author_email", "maintainer_email"), f"{nasty} <a@b.invalid>," * 3),
+        **dict.fromkeys(lists, many),
+        "project_urls": {label: f"https://grove.invalid/{label}" for label in many},
+        "files": tuple(File(filename=name, url=f"https://x.invalid/{name}") for name in many),
+    }
+    made = package("p", release("p", "1", **given))
     made.descriptions = {"1": Description(*[nasty] * 5)}
     assert len(msgspec.json.encode(only(made))) < 1_150_000
 

@@ -75,6 +75,8 @@ def test_each_package_is_one_row_with_all_its_keys(client: typesense.Client) -> 
 def test_facets_count_packages_not_releases(client: typesense.Client) -> None:
     gallery = search(client, ALIAS, "thicket.gallery", filter_by="name:=`thicket.gallery`")
     assert gallery.facets["framework_versions"] == {"Plone 6.1": 1}
+    two_releases = search(client, ALIAS, "gallery plone 5.2", filter_by="name:=`thicket.gallery`")
+    assert two_releases.facets["python_versions"] == {"Python 3": 1, "Python 3.12": 1}
     everything = search(client, ALIAS, "", facet_by=["python_versions"])
     assert everything.facets == {"python_versions": {"Python 3": 120, "Python 3.12": 120}}
 

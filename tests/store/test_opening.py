@@ -13,12 +13,14 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, text
 
+import pyf_scrapy
 from pyf_scrapy.exceptions import StoreError
 from pyf_scrapy.store import Store, schema
 from pyf_scrapy.store.tables import metadata
 
 from .samples import check, facts
 
+CHECKOUT = Path(pyf_scrapy.__file__).parents[1]
 SCHEMA_1 = Path(__file__).with_name("schema_1.sql")
 
 
@@ -106,6 +108,8 @@ def test_a_damaged_file_is_one_line(store: Store, url: str) -> None:
 READ_ONLY = """
 import os, sys
 from pyf_scrapy.store import Store
+Store(sys.argv[1]).close()  # imports all there is, as long as it may
+os.chmod(sys.argv[1].removeprefix("sqlite:///"), 0o444)
 if os.getuid() == 0:
     os.setuid(65534)
 try:
@@ -117,19 +121,20 @@ except Exception as error:
 
 def test_a_file_that_may_not_be_written_is_one_line(tmp_path: Path) -> None:
     """A test that runs as root may write everything, so it gives that up first."""
-    folder = Path(os.path.realpath(tmp_path)) / "data"
-    path = folder / "pyf.sqlite"
+    path = tmp_path / "pyf.sqlite"
+    owned = [parent for parent in path.parents if parent.stat().st_uid == os.getuid() and parent.name]
+    modes = {parent: parent.stat().st_mode & 0o7777 for parent in owned}
     Store(f"sqlite:///{path}").close()
-    parents = [parent for parent in path.parents if parent.owner() == path.owner() and parent != Path("/")]
-    modes = {parent: parent.stat().st_mode & 0o7777 for parent in parents}
+    path.with_name("pyf.sqlite.lock").chmod(0o666)
     try:
         for parent, mode in modes.items():
-            parent.chmod(mode | 0o555)
-        folder.chmod(0o555)
-        path.chmod(0o444)
-        path.with_name("pyf.sqlite.lock").chmod(0o666)
+            parent.chmod(mode | 0o055)
         done = subprocess.run(
-            [sys.executable, "-c", READ_ONLY, f"sqlite:///{path}"], capture_output=True, text=True, check=True
+            [sys.executable, "-c", READ_ONLY, f"sqlite:///{path}"],
+            cwd=CHECKOUT,
+            capture_output=True,
+            text=True,
+            check=True,
         )
     finally:
         for parent, mode in modes.items():
@@ -205,6 +210,7 @@ def test_several_processes_may_be_the_first(url: str) -> None:
     started = [
         subprocess.Popen(
             [sys.executable, "-c", OPEN, url],
+            cwd=CHECKOUT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

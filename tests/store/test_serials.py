@@ -74,8 +74,12 @@ class AnyOrder(RuleBasedStateMachine):
     @invariant()
     def events_tell_the_releases(self) -> None:
         """Whoever follows the events knows which releases there are."""
-        first = {name: {event.version} for event in self.store.events() if event.kind == "created"
-                 for name in [event.normalized_name]}
+        first = {
+            name: {event.version}
+            for event in self.store.events()
+            if event.kind == "created"
+            for name in [event.normalized_name]
+        }
         for event in self.store.events():
             if event.kind == "released":
                 first[event.normalized_name].add(event.version)

@@ -1,0 +1,111 @@
+"""Several processes and sudden deaths: what fails here loses work that was reported as done."""
+
+from __future__ import annotations
+
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+
+import pyf_scrapy
+from pyf_scrapy.store import Store
+
+from .samples import facts
+
+CHECKOUT = Path(pyf_scrapy.__file__).parents[1]
+
+WRITE = """
+import itertools, sys
+from pyf_scrapy.parsers.project_json import Metadata, ProjectRecord
+from pyf_scrapy.store import Check, PackageFacts, Store
+
+url, who, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
+
+def facts(name, version):
+    about = Metadata(name=name, version=version, description="x" * 5000, classifiers=(f"C :: {who}", "D"))
+    record = ProjectRecord(name, name, version, 7, about, files={})
+    return PackageFacts(project=record, serial=7, releases={}, at=1)
+
+with Store(url, pypi_url="https://pypi.org") as store:
+    print("ready", flush=True)
+    for number in itertools.islice(itertools.count(), count or None):
+        names = [f"{who}-{number}-{part}" for part in range(5)]
+        store.save_packages([facts(name, "1.0") for name in names])
+        other = ("D", f"E :: {number % 50}")
+        store.record_checks([Check(f"{name}-checked", name, 7, other, at=1) for name in names])
+        store.begin_index("plone", [(name, [f"{name}==1.0"]) for name in names])
+        store.finish_index("plone", [(name, 1, {f"{name}==1.0": b"12345678"}) for name in names])
+        print(number, flush=True)
+"""
+
+
+def start(url: str, who: str, count: int = 0) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", WRITE, url, who, str(count)],
+        cwd=CHECKOUT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_no_acknowledged_write_is_lost_by_kill_9(url: str) -> None:
+    rng = random.Random(9)
+    for life in range(10):
+        with start(url, f"life{life}") as writer:
+            assert writer.stdout is not None
+            assert writer.stdout.readline() == "ready\n"
+            time.sleep(rng.uniform(0, 0.15))
+            writer.send_signal(signal.SIGKILL)
+            told, errors = writer.communicate(timeout=30)
+        assert errors == ""
+        done = told.split("\n")[:-1]
+        with Store(url) as store:
+            for number in done:
+                names = [f"life{life}-{number}-{part}" for part in range(5)]
+                assert store.revisions(names) == dict.fromkeys(names, 1)
+                assert all(package.project.version == "1.0" for package in store.load_packages(names))
+                assert {state.revision for state in store.indexed("plone", names).values()} == {1}
+            # Of each call all or nothing is there.
+            status = store.status("plone")
+            assert status.members % 5 == status.indexed % 5 == status.projects % 5 == 0
+            assert status.members == len(store.events())
+        with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection:
+            assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+def test_threads_share_a_store(store: Store) -> None:
+    def work(thread: int) -> list[int]:
+        revisions = []
+        for number in range(20):
+            name = f"t{thread}-{number}"
+            revisions += store.save_packages([facts("1.0", name=name, classifiers=(f"T :: {number % 7}",))])
+            store.finish_index("plone", [(name, 1, {})])
+        return revisions
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(work, range(4))) == [[1] * 20] * 4
+    packages = list(store.load_packages(f"t{thread}-{number}" for thread in range(4) for number in range(20)))
+    assert all(package.classifiers == package.project.metadata.classifiers for package in packages)
+    assert len(packages) == 80
+
+
+def test_four_processes_write_side_by_side(url: str) -> None:
+    writers = [start(url, f"w{number}", 40) for number in range(4)]
+    for writer in writers:
+        told, errors = writer.communicate(timeout=120)
+        assert (errors, writer.returncode) == ("", 0)
+        assert told.split()[-1] == "39"
+    with Store(url) as store:
+        status = store.status("plone")
+        assert (status.members, status.projects, status.indexed, status.dirty) == (800, 1600, 800, 0)
+        events = store.events()
+        assert [event.seq for event in events] == list(range(1, 801))
+        package = store.load_package("w3-39-4")
+        assert package is not None
+        assert package.classifiers == ("C :: w3", "D")
