@@ -105,7 +105,7 @@ class Session:
 
     def _open_store(self) -> None:
         self._store = open_store(self.settings)
-        lock = FileLock(self.data_dir / "locks" / f"spider-{self.spider}.lock")
+        lock = run_lock(self.settings, self.spider)
         if not lock.acquire(blocking=False):
             raise AlreadyRunningError(f"the spider {self.spider} is already running in {self.data_dir}")
         self._run_lock = lock
@@ -141,6 +141,17 @@ class Session:
 
 def open_store(settings: Mapping[str, Any]) -> Store:
     """Open the store of the settings: DATABASE_URL, else SQLite in PYF_DATA_DIR. Raises StoreError."""
-    folder = Path(settings["PYF_DATA_DIR"])
-    url = settings.get("DATABASE_URL") or URL.create("sqlite", database=str(folder / "store.sqlite"))
-    return Store(str(url), pypi_url=settings.get("PYPI_URL"), folder=folder)
+    return Store(
+        store_url(settings), pypi_url=settings.get("PYPI_URL"), folder=Path(settings["PYF_DATA_DIR"])
+    )
+
+
+def store_url(settings: Mapping[str, Any]) -> str:
+    """The SQLAlchemy URL of the store."""
+    file = Path(settings["PYF_DATA_DIR"]) / "store.sqlite"
+    return str(settings.get("DATABASE_URL") or URL.create("sqlite", database=str(file)))
+
+
+def run_lock(settings: Mapping[str, Any], spider: str) -> FileLock:
+    """The lock that a running spider holds."""
+    return FileLock(Path(settings["PYF_DATA_DIR"]) / "locks" / f"spider-{spider}.lock")

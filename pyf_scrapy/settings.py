@@ -60,6 +60,10 @@ REDIRECT_ENABLED = False  # names go in normal form; an answer from elsewhere is
 METAREFRESH_ENABLED = False
 COOKIES_ENABLED = False
 HTTPERROR_ALLOW_ALL = True  # the spiders judge every status themselves
+# No pickle, not with JOBDIR either: whoever can write to such a file would run code here.
+SCHEDULER_DISK_QUEUE = "scrapy.squeues.MarshalLifoDiskQueue"
+SCHEDULER_START_DISK_QUEUE = "scrapy.squeues.MarshalFifoDiskQueue"
+FEED_EXPORTERS = {"pickle": None, "marshal": None}
 
 # Used by BackoffMiddleware, which replaces Scrapy's RetryMiddleware.
 RETRY_HTTP_CODES = [408, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524]
@@ -68,6 +72,7 @@ BACKOFF_THROTTLED_RETRIES = 20
 DOWNLOADER_MIDDLEWARES = {
     "scrapy.downloadermiddlewares.retry.RetryMiddleware": None,
     "scrapy.downloadermiddlewares.offsite.OffsiteMiddleware": None,
+    "scrapy.downloadermiddlewares.httpcache.HttpCacheMiddleware": None,  # pickles
     "pyf_scrapy.middlewares.backoff.BackoffMiddleware": 560,
 }
 SPIDER_MIDDLEWARES = {
@@ -90,6 +95,7 @@ TYPESENSE_BATCH_LINGER = 0.3
 
 EXTENSIONS = {
     "scrapy.extensions.logstats.LogStats": None,  # ProgressExtension says more
+    "scrapy.extensions.spiderstate.SpiderState": None,  # pickles
     "pyf_scrapy.extensions.report.RunReport": 10,
     "pyf_scrapy.extensions.progress.ProgressExtension": 20,
 }

@@ -28,6 +28,7 @@ from pyf_scrapy.exceptions import PyfError
 
 MIN_WIDTH = 40
 WIDTH_WITHOUT_TERMINAL = 120
+_KEPT_WHOLE = 28  # characters; longer cells of a first column are wrapped like others
 
 # CSI sequences, and strings (OSC, DCS, SOS, PM, APC) up to their end, in 7 and 8 bit form: ECMA-48.
 _ESCAPES = re.compile(
@@ -99,6 +100,7 @@ def print_table(
 ) -> None:
     """Print a table that fits the terminal: long cells are wrapped, numbers stand right, None is blank.
 
+    The first column is wrapped only when the others leave no other way: it names what a row is about.
     Without rows `empty` is printed instead.
     """
     filled = list(rows)
@@ -107,10 +109,21 @@ def print_table(
     if not filled:
         print_text(empty)
         return
-    table = Table(box=box.SIMPLE_HEAD if _is_unicode(sys.stdout) else None, pad_edge=False, show_edge=False)
+    ruled = _is_unicode(sys.stdout)
+    table = Table(
+        box=box.SIMPLE_HEAD if ruled else None,
+        pad_edge=False,
+        show_edge=False,
+        padding=(0, 1 if ruled else 2, 0, 0),  # the box adds a blank of its own
+    )
     for position, column in enumerate(columns):
         numeric = all(isinstance(row[position], int | float | None) for row in filled)
-        table.add_column(Text(clean(column)), justify="right" if numeric else "left", overflow="fold")
+        table.add_column(
+            Text(clean(column)),
+            justify="right" if numeric else "left",
+            overflow="fold",
+            no_wrap=position == 0 and all(len(_cell(row[0])) <= _KEPT_WHOLE for row in filled),
+        )
     for row in filled:
         table.add_row(*(Text(_cell(value)) for value in row))
     _render(table)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 
 import msgspec
@@ -93,15 +94,14 @@ class Batch:
 
     def _import(self, lines: list[bytes]) -> list[str | None]:
         reasons: list[str | None] = []
-        for part in _portions(lines, MOST_BYTES):
-            reasons += self.connection.retried(
-                lambda client, part=part: import_documents(client, self.collection, part)
-            )
+        for portion in _portions(lines, MOST_BYTES):
+            send = partial(import_documents, collection=self.collection, lines=portion)
+            reasons += self.connection.retried(send)
         return reasons
 
     def _delete(self, ids: list[str]) -> None:
         if ids:
-            self.connection.retried(lambda client: delete_documents(client, self.collection, ids))
+            self.connection.retried(partial(delete_documents, collection=self.collection, ids=ids))
 
     def _outcomes(
         self, entries: Sequence[Entry], current: Sequence[bool], reasons: Iterator[str | None]

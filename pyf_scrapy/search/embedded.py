@@ -63,7 +63,11 @@ def embedded_server(
             wait.on("the Typesense server to stop, to start it again")
         os.utime(users.fileno())
         try:
-            yield _running(folder, linger, wait)
+            try:
+                server = _running(folder, linger, wait)
+            except OSError as error:  # the folder was deleted meanwhile
+                raise _unusable(folder, error) from error
+            yield server
         finally:
             with contextlib.suppress(OSError):
                 os.utime(users.fileno())

@@ -10,6 +10,7 @@ the standard library and outlives the command that started it. What the processe
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import fcntl
 import http.client
@@ -102,6 +103,7 @@ class Supervisor:
         self.program = program
         self.lock = lock
         self.stopping = False
+        self._own_id = os.getpid()
         self._libc = ctypes.CDLL(None)  # loaded here, because only little is safe between fork and exec
         self._lock_id = os.fstat(lock.fileno()).st_ino
         self._data_id = 0
@@ -162,13 +164,15 @@ class Supervisor:
                 preexec_fn=self._die_with_parent,
                 cwd=self.folder,
             )
-        self._state |= {"supervisor": os.getpid(), "pid": server.pid, "data": self._data_id}
+        self._state |= {"supervisor": self._own_id, "pid": server.pid, "data": self._data_id}
         write_state(self.folder, self._state)
         return server
 
     def _die_with_parent(self) -> None:
         """Run in the child before exec: an orphan would hold the data that the next supervisor needs."""
         self._libc.prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG; acknowledged documents are in its log
+        if os.getppid() != self._own_id:  # died before the line above
+            os._exit(1)
 
     def _serve(self, server: subprocess.Popen[bytes]) -> bool:
         """Wait until the server ends or may be stopped, and stop it; False = it ended before it was ready."""
@@ -216,7 +220,8 @@ class Supervisor:
         """Copy and cut the log: the server appends to the open file and could not follow a renamed one."""
         log = self.folder / "typesense.log"
         if self._log_size() > _LOG_LIMIT:
-            shutil.copyfile(log, log.with_suffix(".log.1"))
+            with contextlib.suppress(OSError):  # a full disk needs the second line all the more
+                shutil.copyfile(log, log.with_suffix(".log.1"))
             os.truncate(log, 0)
 
     def _last_words(self, start: int) -> str:

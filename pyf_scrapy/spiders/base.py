@@ -164,7 +164,7 @@ class PackageSpider(scrapy.Spider):
 
     async def project_failed(self, failure: Failure) -> None:
         """No answer at all (refused, timed out, too large, cut off): a failure in the store."""
-        if not failure.check(IgnoreRequest):
+        if not isinstance(failure.value, IgnoreRequest):
             name = failure.request.cb_kwargs["normalized_name"]  # type: ignore[attr-defined]  # Scrapy sets it
             await self.failed(name, no_answer(failure.value))
         self.count("pyf/projects/done")

@@ -25,7 +25,7 @@ def _gone(folder: Path, within: float = 30.0) -> bool:
 
 
 def _kill(folder: Path) -> None:
-    """End what runs in the folder without the seconds that a clean end takes; the kernel takes the server too."""
+    """End what runs in the folder at once, without the seconds of a clean end; the server dies with it."""
     if supervisor.is_supervised(folder):
         os.kill(supervisor.read_state(folder)["supervisor"], signal.SIGKILL)
         assert _gone(folder)

@@ -16,7 +16,9 @@ from pyf_scrapy.search.embedded import Server
 from tests.crawling import Place, true_documents
 
 PLONE, DJANGO, FLASK = "Framework :: Plone", "Framework :: Django", "Framework :: Flask"
-SMALL = Options(projects=120, members={"plone": 12, "django": 8, "flask": 4}, only_members=True, most_releases=12)
+SMALL = Options(
+    projects=120, members={"plone": 12, "django": 8, "flask": 4}, only_members=True, most_releases=12
+)
 
 
 @pytest.fixture
@@ -48,7 +50,9 @@ async def test_one_crawl_fills_every_profile_and_fetches_each_project_once(
     assert again.outcome.exit_code == 0
 
 
-async def test_members_are_searchable_long_before_the_rest_is_checked(tmp_path: Path, empty_index: Server) -> None:
+async def test_members_are_searchable_long_before_the_rest_is_checked(
+    tmp_path: Path, empty_index: Server
+) -> None:
     options = Options(
         projects=2000, members={"plone": 20}, only_members=True, unhinted=0, decoys=0.1, most_releases=3
     )
@@ -63,7 +67,9 @@ async def test_only_what_changed_is_fetched_and_the_index_follows(place: Place, 
     await place.crawl("pypi", profile="plone,flask")
     truth = replica.replica
     one, two, three, four, *_ = [
-        name for name in truth.members(PLONE) if len(truth.project(name).releases) > 1  # type: ignore[union-attr]
+        name
+        for name in truth.members(PLONE)
+        if len(truth.project(name).releases) > 1  # type: ignore[union-attr]
     ]
     oldest = truth.project(two).releases[0].version  # type: ignore[union-attr]
     newest = truth.project(three).releases[-1].version  # type: ignore[union-attr]
@@ -126,7 +132,9 @@ async def test_faults_cost_their_packages_only_and_the_next_run_heals(place: Pla
         assert store.failures() == []
 
 
-async def test_a_server_that_asks_to_wait_is_obeyed_and_nothing_is_lost(place: Place, replica: Handle) -> None:
+async def test_a_server_that_asks_to_wait_is_obeyed_and_nothing_is_lost(
+    place: Place, replica: Handle
+) -> None:
     replica.faults([{"match": "/pypi/*", "fault": "status-429", "retry_after": 1, "times": 3, "per": "rule"}])
     crawled = await place.crawl("pypi", profile="plone")
     assert crawled.outcome.exit_code == 0
@@ -168,7 +176,9 @@ async def test_a_lost_index_is_filled_again_without_a_request_to_pypi(place: Pla
 
 
 async def test_the_index_is_read_again_during_a_long_crawl(place: Place, replica: Handle) -> None:
-    crawled = await place.crawl("pypi", profile="plone", settings={"INDEX_REFRESH": 0.05, "DOWNLOAD_DELAY": 0.005})
+    crawled = await place.crawl(
+        "pypi", profile="plone", settings={"INDEX_REFRESH": 0.05, "DOWNLOAD_DELAY": 0.005}
+    )
     assert crawled.stats["pyf/index/read"] > 1
     assert crawled.figures["fetched"] == 120, "nothing is asked for twice"
     assert set(place.documents("plone")) == true_documents(replica.replica, PLONE)

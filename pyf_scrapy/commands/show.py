@@ -1,0 +1,182 @@
+"""`scrapy show`: everything about one package of a collection."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import typesense
+
+from pyf_scrapy.command import PyfCommand
+from pyf_scrapy.commands.output import ExitCode, print_json, print_summary, print_table, print_text
+from pyf_scrapy.dates import day
+from pyf_scrapy.exceptions import SearchError
+from pyf_scrapy.lookup import existing_collection
+from pyf_scrapy.search.queries import search, show
+
+#: What a release in the `versions` of the JSON says of itself.
+VERSION_FIELDS = (
+    "version",
+    "upload_timestamp",
+    "requires_python",
+    "framework_versions",
+    "python_versions",
+    "is_latest",
+    "latest_for",
+    "is_prerelease",
+    "yanked",
+    "yanked_reason",
+    "partial",
+)
+_NEWEST = 5  # releases named on the page
+_NEAR = 3  # names offered for one that is unknown
+
+Document = Mapping[str, Any]
+
+
+class Command(PyfCommand):
+    arguments = (1, 1)
+    takes_profile = True
+    takes_collection = True
+
+    def syntax(self) -> str:
+        return "NAME [-p PROFILE | -c COLLECTION] [--all-versions] [--json]"
+
+    def short_desc(self) -> str:
+        return "Show a package of the index, by any spelling of its name"
+
+    def add_options(self, parser: argparse.ArgumentParser) -> None:
+        super().add_options(parser)
+        parser.add_argument("--all-versions", action="store_true", help="a table of all its releases")
+
+    def execute(self, args: list[str], opts: argparse.Namespace) -> int:
+        collection = self.selected_collection(opts)
+        with existing_collection(self.project_settings, collection, self.profiles().values()) as client:
+            documents = show(client, collection, args[0], all_versions=True)
+            if not documents:
+                raise SearchError(f"no package {args[0]!r} in {collection}{_near(client, collection, args[0])}")
+        if opts.json:
+            print_json(
+                {
+                    "name": documents[0]["name"],
+                    "collection": collection,
+                    "latest": documents[0],
+                    "versions": [
+                        {name: document.get(name) for name in VERSION_FIELDS} for document in documents
+                    ],
+                }
+            )
+        else:
+            _print(documents, all_versions=opts.all_versions)
+        return ExitCode.OK
+
+
+def _near(client: typesense.Client, collection: str, name: str) -> str:
+    """A question that offers packages with a similar name."""
+    near = search(client, collection, name, per_page=_NEAR, facet_by=()).rows
+    return f"; did you mean {' or '.join(row['name'] for row in near)}?" if near else ""
+
+
+def _print(documents: Sequence[Document], *, all_versions: bool) -> None:
+    latest = documents[0]
+    print_text(f"{latest['name']} {latest['version']}")
+    if latest["summary"]:
+        print_text(latest["summary"])
+    print_text()
+    print_summary({name: value for name, value in _facts(latest, documents) if value not in (None, "")})
+    if "health_score_breakdown" in latest:
+        print_text()
+        print_table(
+            ("health", "points", "of", "remarks"),
+            (
+                (part, judged["points"], judged["max_points"], _remarks(judged))
+                for part, judged in latest["health_score_breakdown"].items()
+            ),
+        )
+    if all_versions:
+        print_text()
+        print_table(
+            ("version", "released", "python", "frameworks", "remarks"),
+            (
+                (
+                    document["version"],
+                    day(document["upload_timestamp"]),
+                    document.get("requires_python"),
+                    ", ".join(document["framework_versions"]),
+                    ", ".join(_marks(document)),
+                )
+                for document in documents
+            ),
+        )
+
+
+def _facts(latest: Document, documents: Sequence[Document]) -> Iterator[tuple[str, object]]:
+    yield "released", day(latest["upload_timestamp"])
+    yield "remarks", ", ".join(_marks(latest))
+    yield "licence", latest.get("license_expression") or latest["license"]
+    yield "author", _person(latest["author"], latest["author_email"])
+    yield "maintainer", _person(latest["maintainer"], latest["maintainer_email"])
+    yield "python", latest.get("requires_python")
+    yield "frameworks", ", ".join(latest["framework_versions"])
+    yield "keywords", ", ".join(latest["keywords"])
+    yield "status", latest.get("project_status")
+    yield "vulnerabilities", latest.get("vulnerabilities") or None
+    yield "addresses", "\n".join(_addresses(latest))
+    yield "releases", _releases(documents)
+    yield "serial", str(latest["serial"]) if "serial" in latest else None
+    yield "health", f"{latest['health_score']} of 100" if "health_score" in latest else None
+
+
+def _person(name: str, email: str) -> str:
+    """Name and address; an address that holds the name already stands alone."""
+    return email if name in email else f"{name} <{email}>" if email else name
+
+
+def _addresses(latest: Document) -> Iterator[str]:
+    """Each address once, with the label that its authors gave it first."""
+    labelled = [
+        *latest.get("project_urls", {}).items(),
+        ("Home page", latest.get("home_page")),
+        ("Documentation", latest.get("docs_url")),
+        ("Bug tracker", latest["bugtrack_url"]),
+        ("Download", latest.get("download_url")),
+        ("PyPI", latest.get("package_url")),
+    ]
+    shown: set[str] = set()
+    for label, address in labelled:
+        if address and address not in shown:
+            shown.add(address)
+            yield f"{label}: {address}"
+
+
+def _releases(documents: Sequence[Document]) -> str:
+    newest = ", ".join(
+        " ".join([document["version"], *(f"({mark})" for mark in _marks(document))])
+        for document in documents[:_NEWEST]
+    )
+    more = ", ..." if len(documents) > _NEWEST else ""
+    partial = sum(document["partial"] for document in documents)
+    without = f"; {partial:,} partial (PyPI has no metadata of their own)" if partial else ""
+    return f"{len(documents):,}: {newest}{more}{without}"
+
+
+def _marks(document: Document) -> list[str]:
+    marks = []
+    if document["yanked"]:
+        reason = document.get("yanked_reason")
+        marks.append(f"yanked: {reason}" if reason else "yanked")
+    if document["is_prerelease"]:
+        marks.append("pre-release")
+    if document["partial"]:
+        marks.append("partial")
+    return marks
+
+
+def _remarks(judged: Mapping[str, Any]) -> str:
+    return "\n".join(
+        [
+            *judged.get("problems", ()),
+            *(f"{bonus['reason']} (+{bonus['points']})" for bonus in judged.get("bonuses", ())),
+        ]
+    )

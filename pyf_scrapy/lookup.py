@@ -1,0 +1,40 @@
+"""The way of a command that only reads to a search collection."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import typesense
+
+from pyf_scrapy.exceptions import SearchError
+from pyf_scrapy.profiles import Profile
+from pyf_scrapy.search.calls import get, path
+from pyf_scrapy.search.connection import TypesenseSettings, connect
+
+
+@contextmanager
+def existing_collection(
+    settings: Mapping[str, Any], collection: str, profiles: Iterable[Profile]
+) -> Iterator[typesense.Client]:
+    """Give a client of the server that has the collection (or alias).
+
+    Raises SearchError, also when there is no such collection: then it names the command that makes it.
+    """
+    typesense_settings = TypesenseSettings.from_settings(settings)
+    missing = SearchError(f"there is no collection {collection!r} yet; make it: {maker(collection, profiles)}")
+    if typesense_settings.host is None and not typesense_settings.folder.exists():
+        raise missing  # no server needs to be started to know
+    with connect(typesense_settings) as connection:
+        if get(connection.client, path("collections", collection)) is None:
+            raise missing
+        yield connection.client
+
+
+def maker(collection: str, profiles: Iterable[Profile]) -> str:
+    """The command that fills a collection."""
+    key = next((profile.key for profile in profiles if profile.collection == collection), None)
+    if key is not None:
+        return f"scrapy crawl pypi -a profile={key}"
+    return f"scrapy crawl project -a names=NAME,NAME -a collection={collection}"
