@@ -23,7 +23,9 @@ def existing_collection(
     Raises SearchError, also when there is no such collection: then it names the command that makes it.
     """
     typesense_settings = TypesenseSettings.from_settings(settings)
-    missing = SearchError(f"there is no collection {collection!r} yet; make it: {maker(collection, profiles)}")
+    missing = SearchError(
+        f"there is no collection {collection!r} yet; make it: {maker(collection, profiles)}"
+    )
     if typesense_settings.host is None and not typesense_settings.folder.exists():
         raise missing  # no server needs to be started to know
     with connect(typesense_settings) as connection:

@@ -1,18 +1,21 @@
 """Scrapy's settings. What a user sets comes from the environment or `.env` (`pyf_scrapy.environment`)."""
 
+import os
 import sys
 from typing import Any
 from urllib.parse import urlsplit
 
 from pyf_scrapy import __version__
-from pyf_scrapy.environment import load_environment
+from pyf_scrapy.environment import ENV_FILE_VARIABLE, load_environment
 from pyf_scrapy.exceptions import UsageProblem
 
 
 def _environment() -> dict[str, Any]:
     """The user's settings; a wrong one ends the command with one line before Scrapy starts."""
+    # The demo takes nothing but the data folder: nothing else that is set may spoil it for a newcomer.
+    demo = {"PYF_DATA_DIR": os.environ.get("PYF_DATA_DIR", ""), ENV_FILE_VARIABLE: ""}
     try:
-        return load_environment()
+        return load_environment(demo if sys.argv[1:2] == ["demo"] else None)
     except UsageProblem as error:
         sys.stderr.write(f"scrapy: error: {error}\n")
         raise SystemExit(error.exit_code) from None

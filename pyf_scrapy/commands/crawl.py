@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 
 from scrapy.commands.crawl import Command as ScrapyCrawl
@@ -11,6 +12,7 @@ from scrapy.spiderloader import get_spider_loader
 
 from pyf_scrapy.command import strict
 from pyf_scrapy.commands.output import ExitCode, complain, print_json, print_summary, reported
+from pyf_scrapy.environment import find_env_file, obsolete, read_env_file
 from pyf_scrapy.exceptions import PyfError, UsageProblem
 from pyf_scrapy.extensions.outcome import Outcome
 from pyf_scrapy.extensions.report import RunReport
@@ -36,6 +38,9 @@ class Command(ScrapyCrawl):
             # Before Scrapy starts its process, and with it the log.
             opts.spargs = _with_profile(opts)
             _check(args, opts.spargs, settings)
+            if (env_file := find_env_file(os.environ)) is not None:
+                for hint in obsolete(read_env_file(env_file)):
+                    complain("crawl", f"note: {env_file.name}: {hint}")
         except PyfError as error:
             complain("crawl", error)
             sys.exit(error.exit_code)

@@ -29,7 +29,11 @@ class Command(PyfCommand):
         super().add_options(parser)
         parser.add_argument("--page", type=int, default=1, metavar="N", help="which page (1)")
         parser.add_argument(
-            "--per-page", type=int, default=20, metavar="N", help=f"packages on a page, 1 to {MAX_PER_PAGE} (20)"
+            "--per-page",
+            type=int,
+            default=20,
+            metavar="N",
+            help=f"packages on a page, 1 to {MAX_PER_PAGE} (20)",
         )
         parser.add_argument(
             "--filter",

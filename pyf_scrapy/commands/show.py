@@ -55,7 +55,9 @@ class Command(PyfCommand):
         with existing_collection(self.project_settings, collection, self.profiles().values()) as client:
             documents = show(client, collection, args[0], all_versions=True)
             if not documents:
-                raise SearchError(f"no package {args[0]!r} in {collection}{_near(client, collection, args[0])}")
+                raise SearchError(
+                    f"no package {args[0]!r} in {collection}{_near(client, collection, args[0])}"
+                )
         if opts.json:
             print_json(
                 {
@@ -104,7 +106,7 @@ def _print(documents: Sequence[Document], *, all_versions: bool) -> None:
                     day(document["upload_timestamp"]),
                     document.get("requires_python"),
                     ", ".join(document["framework_versions"]),
-                    ", ".join(_marks(document)),
+                    _explained(document),
                 )
                 for document in documents
             ),
@@ -113,7 +115,7 @@ def _print(documents: Sequence[Document], *, all_versions: bool) -> None:
 
 def _facts(latest: Document, documents: Sequence[Document]) -> Iterator[tuple[str, object]]:
     yield "released", day(latest["upload_timestamp"])
-    yield "remarks", ", ".join(_marks(latest))
+    yield "remarks", _explained(latest)
     yield "licence", latest.get("license_expression") or latest["license"]
     yield "author", _person(latest["author"], latest["author_email"])
     yield "maintainer", _person(latest["maintainer"], latest["maintainer_email"])
@@ -162,15 +164,14 @@ def _releases(documents: Sequence[Document]) -> str:
 
 
 def _marks(document: Document) -> list[str]:
-    marks = []
-    if document["yanked"]:
-        reason = document.get("yanked_reason")
-        marks.append(f"yanked: {reason}" if reason else "yanked")
-    if document["is_prerelease"]:
-        marks.append("pre-release")
-    if document["partial"]:
-        marks.append("partial")
-    return marks
+    states = {"partial": "partial", "is_prerelease": "pre-release", "yanked": "yanked"}
+    return [mark for state, mark in states.items() if document[state]]
+
+
+def _explained(document: Document) -> str:
+    """The marks, and why it was yanked."""
+    reason = document.get("yanked_reason")
+    return ", ".join(_marks(document)) + (f": {reason}" if reason else "")
 
 
 def _remarks(judged: Mapping[str, Any]) -> str:

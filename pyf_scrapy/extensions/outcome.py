@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pyf_scrapy.exceptions import PyfError
+from pyf_scrapy.exceptions import AlreadyRunningError, PyfError
 
 #: Figure of the summary -> Scrapy stat that counts it.
 FIGURES = {
@@ -44,6 +44,8 @@ class Outcome:
         """One line: what happened, and what to do if anything is to do."""
         if self.reason == "shutdown":
             return "Interrupted; the same command goes on from here."
+        if self.exit_code == AlreadyRunningError.exit_code:
+            return "Not started: this spider is already running on this data folder."
         if self.exit_code == 0:
             if self.figures["fetched"] == 0 and self.figures["passed_on"] == 0:
                 return "Nothing to do: everything the index lists is up to date."

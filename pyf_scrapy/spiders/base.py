@@ -22,7 +22,7 @@ from pyf_scrapy.items import PackageItem
 from pyf_scrapy.metadata.releases import combine, listed_versions
 from pyf_scrapy.parsers.project_json import Metadata, ProjectRecord, parse_project
 from pyf_scrapy.parsers.simple_index import files_by_version
-from pyf_scrapy.profiles import Profile
+from pyf_scrapy.profiles import Profile, unknown_classifiers
 from pyf_scrapy.session import Session, Target
 from pyf_scrapy.spiders import arguments
 from pyf_scrapy.spiders.fetching import LARGEST_DOCUMENT, InlineFetch, PyPI, expect_ok, no_answer
@@ -77,6 +77,9 @@ class PackageSpider(scrapy.Spider):
             str(settings["PYPI_URL"]),
             InlineFetch(self.crawler, settings.getint("CONCURRENT_REQUESTS_PER_DOMAIN")),
         )
+        for target in targets:
+            for warning in (*target.profile.warnings, *unknown_classifiers(target.profile)):
+                logger.warning("profile %s: %s", target.profile.key, warning)
         self._asked = 0
         self._fruitless = 0
         self._passing_on: set[str] = set()

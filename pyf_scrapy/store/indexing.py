@@ -45,8 +45,9 @@ class Indexing(StorePart):
     ) -> None:
         """Remember a collection, and doubt what no longer fits it.
 
-        Another physical collection, creation or server: nothing is known to be indexed. Another definition
-        or number of releases: documents may differ, so all its packages are dirty; what was sent is known.
+        Another physical collection, creation or server: nothing is known to be indexed. Another number of
+        releases: documents differ, so all its packages are dirty; what was sent is known. Another definition
+        changes who belongs to it, which `dirty` finds out by itself.
         """
         plain = msgspec.json.decode(msgspec.json.encode(definition))  # as it will be read again
         row = CollectionRow(collection, plain, releases, physical, created_at, server)
@@ -57,7 +58,7 @@ class Indexing(StorePart):
             connection.execute(self._database.upsert(collections), [row._asdict()])
             if known is not None and known[3:] != row[3:]:
                 connection.execute(_FORGET_ALL, {"of": collection})
-            elif known is not None:
+            elif known is not None and known.releases != releases:
                 connection.execute(_DOUBT_ALL, {"of": collection})
 
     def collection(self, name: str) -> CollectionRow | None:

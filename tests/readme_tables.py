@@ -1,0 +1,314 @@
+"""README's tables, made from the code. `python -m tests.readme_tables` writes them again.
+
+What the code does not say (what an argument means, what to do about a figure) stands here; a test compares
+both ways, so that nothing is missing and nothing is described that does not exist.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import pkgutil
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+
+from scrapy.commands import ScrapyCommand
+from scrapy.settings import Settings
+from scrapy.spiderloader import get_spider_loader
+
+import pyf_scrapy.commands
+from pyf_scrapy.commands.output import ExitCode
+from pyf_scrapy.environment import RENAMED, SETTINGS
+from pyf_scrapy.extensions.outcome import FIGURES
+from pyf_scrapy.profiles import load_profiles
+from pyf_scrapy.search.queries import QUERY_FIELDS
+from pyf_scrapy.search.schema import SCHEMA, Field
+from pyf_scrapy.spiders.base import PackageSpider
+
+ROOT = Path(__file__).parents[1]
+README = ROOT / "README.md"
+PACKAGE = ROOT / "pyf_scrapy"
+
+PROFILE_KEYS = {
+    "name": "for people",
+    "classifiers": "trove classifiers; each covers itself and what stands below it, never a neighbour: "
+    '`Framework :: Django` does not take `Framework :: Django CMS`. `"*"` takes every package',
+    "hints": "words that members probably have in their names; these are fetched first",
+    "include": "names that belong to it whatever their classifiers; `*`, `?` and `[abc]` as in file names",
+    "exclude": "names that never belong to it; beats `include`",
+}
+
+SPIDERS = {
+    "project": "the command line or a requirements file; without profile and classifier all of them are "
+    "indexed. Ignores `DEFAULT_PROFILE`",
+    "pypi": "PyPI's index, where its serial is not the stored one: everything at first, then what changed",
+}
+
+#: Argument -> value, meaning.
+ARGUMENTS = {
+    "profile": ("`KEY`, `KEY,KEY` or `all`", "profiles to fill; default: `DEFAULT_PROFILE`"),
+    "classifier": ("`CLASSIFIER;CLASSIFIER` or `*`", "instead of a profile; needs `collection`"),
+    "collection": ("`NAME`", "the collection to fill; default: the key of the profile"),
+    "limit": ("`N`", "fetch at most so many projects"),
+    "releases": (
+        "`all`, `latest` or `N`",
+        "so many of the newest releases; kept with the collection, at first `all`",
+    ),
+    "name": ("`WORD`", "only projects with this in their normalized name"),
+    "full": ("`1`", "fetch again what is up to date, too"),
+    "names": ("`NAME,NAME`", "the packages"),
+    "requirements": ("`FILE`", "a requirements file that names them"),
+}
+
+FIELD_GROUPS = {
+    "identifier": "Which package and release",
+    "summary": "What its authors say about it",
+    "title": "Its text",
+    "home_page": "Addresses (http and https only)",
+    "serial": "Its state",
+    "health_score": "Health",
+    "github_stars": "GitHub",
+    "download_last_day": "Downloads",
+    "npm_scope": "npm",
+}
+
+ORIGINS = {"seeds": "README", "upstream": "schema", "added": "new"}
+
+#: Figure -> meaning, what to do.
+FIGURE_MEANINGS = {
+    "listed": ("projects in PyPI's index", ""),
+    "to_check": ("those whose serial is not the stored one", ""),
+    "fetched": ("projects that PyPI answered for", ""),
+    "no_match": ("fetched, but of none of the profiles", ""),
+    "empty": ("listed without a release", ""),
+    "stale": ("answers older than the index", "nothing: a cache lags, the next run asks again"),
+    "passed_on": ("stored packages that the search index lacked", ""),
+    "releases_fetched": ("releases fetched one by one", ""),
+    "releases_partial": (
+        "releases without metadata of their own on PyPI (404), indexed from the project's",
+        "nothing: asked for again when the project changes",
+    ),
+    "packages_indexed": ("packages that the search index now has as stored", ""),
+    "documents_sent": ("documents stored in the search index", ""),
+    "documents_unchanged": ("documents not sent, because the index has them", ""),
+    "documents_deleted": ("documents of releases that are gone or do not belong any more", ""),
+    "documents_rejected": ("documents that Typesense refused", "`scrapy status --failures` has its reasons"),
+    "readmes_failed": ("READMEs that broke their bounds", "the package is indexed without that text"),
+    "failed": (
+        "packages not fetched, or not all their releases",
+        "`scrapy status --failures` has the reasons; the next run tries again",
+    ),
+    "errors": ("lines of level ERROR in the log", "read them"),
+}
+
+EXIT_CODES = {
+    ExitCode.OK: "done",
+    ExitCode.FAILED: "a source or service failed, the crawl was interrupted, or documents were rejected; "
+    "nothing stored is lost",
+    ExitCode.USAGE: "bad input: one line says what is wrong and what would be right; nothing was done",
+    ExitCode.SOME_FAILED: "done, but some packages or READMEs failed",
+    ExitCode.ALREADY_RUNNING: "the same spider already runs in this data folder",
+}
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def spiders() -> dict[str, type[PackageSpider]]:
+    loader = get_spider_loader(Settings({"SPIDER_MODULES": ["pyf_scrapy.spiders"]}))
+    found = {}
+    for name in sorted(loader.list()):
+        spider = loader.load(name)
+        assert issubclass(spider, PackageSpider)
+        found[name] = spider
+    return found
+
+
+def commands() -> dict[str, ScrapyCommand]:
+    """The project's own commands."""
+    found: dict[str, ScrapyCommand] = {}
+    for module in pkgutil.iter_modules(pyf_scrapy.commands.__path__):
+        command = getattr(importlib.import_module(f"pyf_scrapy.commands.{module.name}"), "Command", None)
+        if command is not None:
+            found[module.name] = command()
+    return found
+
+
+class _Plain(ScrapyCommand):
+    """Has the options that all commands have."""
+
+    def short_desc(self) -> str:
+        return ""
+
+    def run(self, args: list[str], opts: argparse.Namespace) -> None:
+        raise NotImplementedError
+
+
+def actions(command: ScrapyCommand) -> list[argparse.Action]:
+    """What the parser of a command knows."""
+    command.settings = Settings()
+    parser = argparse.ArgumentParser(add_help=False, conflict_handler="resolve")  # as scrapy.cmdline
+    command.add_options(parser)
+    return parser._actions  # argparse has no public way to them
+
+
+def options(command: ScrapyCommand) -> dict[str, str]:
+    """Each option as it is typed -> its help; without those that every command of Scrapy has."""
+    inherited = {option for action in actions(_Plain()) for option in action.option_strings}
+    found = {}
+    for action in actions(command):
+        if action.help is argparse.SUPPRESS or inherited & set(action.option_strings):
+            continue
+        value = "" if action.nargs == 0 else f" {action.metavar or action.dest.upper()}"
+        found[f"{', '.join(action.option_strings)}{value}"] = (action.help or "") % vars(action)
+    return found
+
+
+def uses(name: str) -> bool:
+    """Whether a setting or field is used besides where it is declared."""
+    declared = {PACKAGE / "environment.py", PACKAGE / "search" / "schema.py"}
+    return any(
+        re.search(rf"\b{name}\b", path.read_text()) for path in PACKAGE.rglob("*.py") if path not in declared
+    )
+
+
+def is_filled(field: Field) -> bool:
+    """Whether documents get this field."""
+    text = (PACKAGE / "search" / "documents.py").read_text()
+    return re.search(rf'"{field.name}"|\b{field.name}=', text) is not None
+
+
+def _profiles() -> str:
+    return table(
+        ("profile", "ecosystem", "classifiers", "hints"),
+        (
+            (
+                f"`{profile.key}`",
+                profile.name,
+                ", ".join(f"`{classifier}`" for classifier in profile.classifiers),
+                ", ".join(profile.hints),
+            )
+            for profile in load_profiles(ROOT / "profiles.yaml").values()
+        ),
+    )
+
+
+def _profile_keys() -> str:
+    return table(("key", "meaning"), ((f"`{key}`", text) for key, text in PROFILE_KEYS.items()))
+
+
+def _spiders() -> str:
+    return table(("spider", "names come from"), ((f"`{name}`", SPIDERS[name]) for name in spiders()))
+
+
+def _arguments() -> str:
+    known = {name: spider.known_arguments for name, spider in spiders().items()}
+    return table(
+        ("argument", "spiders", "value", "meaning"),
+        (
+            (f"`{name}`", "all" if len(having) == len(known) else ", ".join(having), *ARGUMENTS[name])
+            for name in ARGUMENTS
+            if (having := [spider for spider, names in known.items() if name in names])
+        ),
+    )
+
+
+def _commands() -> str:
+    def cells() -> Iterable[tuple[str, str, str]]:
+        for name, command in commands().items():
+            listed = "<br>".join(f"`{option}` {text}" for option, text in options(command).items())
+            yield f"`{name}`", command.short_desc(), listed
+
+    return table(("command", "what it does", "options"), cells())
+
+
+def _settings() -> str:
+    return table(
+        ("setting", "default", "meaning"),
+        (
+            (
+                f"`{setting.name}`",
+                f"`{setting.default_text}`" if setting.default_text else "",
+                setting.help + ("" if uses(setting.name) else " (not used yet)"),
+            )
+            for setting in SETTINGS
+        ),
+    )
+
+
+def _fields() -> str:
+    def rows() -> Iterable[tuple[str, str, str, str, str]]:
+        for field in SCHEMA:
+            if field.name in FIELD_GROUPS:
+                yield f"**{FIELD_GROUPS[field.name]}**", "", "", "", ""
+            flags = [flag for flag in ("facet", "sort") if getattr(field, flag)]
+            use = ", ".join(flags) if field.index else "shown only"
+            text = field.help + ("" if is_filled(field) else " (not filled yet)")
+            yield f"`{field.name}`", field.type, use, ORIGINS[field.origin], text
+
+    return table(("field", "type", "use", "from", "meaning"), rows())
+
+
+def _searched() -> str:
+    return table(
+        ("field", "weight", "typos", "beginnings", "parts of words"),
+        (
+            (
+                f"`{field.name}`",
+                str(field.weight),
+                str(field.typos) if field.typos else "",
+                "yes" if field.prefix else "",
+                "yes" if field.infix else "",
+            )
+            for field in QUERY_FIELDS
+        ),
+    )
+
+
+def _figures() -> str:
+    return table(
+        ("figure", "meaning", "what to do"),
+        ((f"`{name}`", *FIGURE_MEANINGS[name]) for name in FIGURES),
+    )
+
+
+def _exit_codes() -> str:
+    return table(("code", "meaning"), ((str(int(code)), EXIT_CODES[code]) for code in ExitCode))
+
+
+def _variables() -> str:
+    return table(("variable", "here"), ((f"`{name}`", text) for name, text in RENAMED.items()))
+
+
+TABLES: Mapping[str, Callable[[], str]] = {
+    "profiles": _profiles,
+    "profile keys": _profile_keys,
+    "spiders": _spiders,
+    "arguments": _arguments,
+    "commands": _commands,
+    "settings": _settings,
+    "fields": _fields,
+    "searched fields": _searched,
+    "figures": _figures,
+    "exit codes": _exit_codes,
+    "variables": _variables,
+}
+
+_MARKED = re.compile(r"(<!-- table: ([a-z ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def marked(text: str) -> list[str]:
+    """The names of the tables that a text has places for."""
+    return [found[2] for found in _MARKED.finditer(text)]
+
+
+def written(text: str) -> str:
+    """`text` with its tables as they should be."""
+    return _MARKED.sub(lambda found: f"{found[1]}{TABLES[found[2]]()}\n{found[3]}", text)
+
+
+if __name__ == "__main__":
+    README.write_text(written(README.read_text()))
