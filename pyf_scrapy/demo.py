@@ -101,7 +101,7 @@ def run(
         for step in planned:
             say(f"\n# {step.about}\n$ {shown(step.arguments)}")
             with _child(step.arguments, environment | addresses) as process:
-                code = process.wait()
+                code = _finished(process)
             if code:
                 say(f"\nThe demo ends here: this command failed with exit code {code}.")
                 return code if code > 0 else 128 - code
@@ -168,13 +168,19 @@ def _child(
     with subprocess.Popen(command, env=dict(environment), stdout=stdout, text=True) as process:
         try:
             yield process
-        except KeyboardInterrupt:
-            _wait(process, _GRACE)
-            raise
         finally:
             process.send_signal(signal.SIGINT)  # without effect on one that has ended
             if not _wait(process, _PATIENCE):
                 process.kill()
+
+
+def _finished(process: subprocess.Popen[str]) -> int:
+    """The exit code of a command that runs to its end, or is interrupted together with the demo."""
+    try:
+        return process.wait()
+    except KeyboardInterrupt:
+        _wait(process, _GRACE)
+        raise
 
 
 def _wait(process: subprocess.Popen[str], seconds: float) -> bool:

@@ -147,12 +147,17 @@ class _Plain(ScrapyCommand):
         raise NotImplementedError
 
 
-def actions(command: ScrapyCommand) -> list[argparse.Action]:
-    """What the parser of a command knows."""
+def parser(command: ScrapyCommand) -> argparse.ArgumentParser:
+    """The parser of a command, as scrapy.cmdline makes it."""
     command.settings = Settings()
-    parser = argparse.ArgumentParser(add_help=False, conflict_handler="resolve")  # as scrapy.cmdline
-    command.add_options(parser)
-    return parser._actions  # argparse has no public way to them
+    made = argparse.ArgumentParser(add_help=False, conflict_handler="resolve")
+    command.add_options(made)
+    return made
+
+
+def actions(command: ScrapyCommand) -> list[argparse.Action]:
+    """What the parser of a command knows; argparse has no public way to it."""
+    return parser(command)._actions
 
 
 def options(command: ScrapyCommand) -> dict[str, str]:
@@ -217,12 +222,21 @@ def _arguments() -> str:
 
 
 def _commands() -> str:
-    def cells() -> Iterable[tuple[str, str, str]]:
-        for name, command in commands().items():
-            listed = "<br>".join(f"`{option}` {text}" for option, text in options(command).items())
-            yield f"`{name}`", command.short_desc(), listed
+    return table(
+        ("command", "what it does"),
+        ((f"`{name}`", command.short_desc()) for name, command in commands().items()),
+    )
 
-    return table(("command", "what it does", "options"), cells())
+
+def _options() -> str:
+    having: dict[tuple[str, str], list[str]] = {}
+    for name, command in commands().items():
+        for option, text in options(command).items():
+            having.setdefault((option, text), []).append(name)
+    return table(
+        ("option", "commands", "meaning"),
+        ((f"`{option}`", ", ".join(names), text) for (option, text), names in having.items()),
+    )
 
 
 def _settings() -> str:
@@ -289,6 +303,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "spiders": _spiders,
     "arguments": _arguments,
     "commands": _commands,
+    "options": _options,
     "settings": _settings,
     "fields": _fields,
     "searched fields": _searched,

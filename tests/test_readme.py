@@ -1,0 +1,167 @@
+"""README is what a user goes by: every table, command and name in it is held against the code."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from scrapy.settings import Settings
+
+from pyf_scrapy.commands.output import ExitCode
+from pyf_scrapy.environment import SETTINGS
+from pyf_scrapy.extensions.outcome import FIGURES
+from pyf_scrapy.profiles_file import LISTS, parse_profiles
+from pyf_scrapy.search.schema import SCHEMA
+from tests import readme_tables
+from tests.readme_tables import ARGUMENTS, EXIT_CODES, FIELD_GROUPS, FIGURE_MEANINGS, PROFILE_KEYS, SPIDERS
+
+ROOT = Path(__file__).parents[1]
+TEXT = (ROOT / "README.md").read_text()
+
+#: Commands of Scrapy itself that README speaks of.
+OF_SCRAPY = {"list", "check", "settings"}
+
+
+def code() -> list[str]:
+    """All that is set as code: indented lines and what stands in backticks."""
+    lines = re.findall(r"^ {4}(.*)$", TEXT, re.MULTILINE)
+    return [line for line in (*lines, *re.findall(r"`([^`\n]+)`", TEXT)) if line.strip()]
+
+
+def quoted(program: str) -> list[str]:
+    """The command lines of `program`, without the comments behind them."""
+    starts = [line.strip() for line in code() if line.strip().startswith(f"{program} ")]
+    return sorted({re.sub(r"\s+#.*", "", line).removeprefix(f"{program} ") for line in starts})
+
+
+def section(title: str) -> str:
+    """The text below a heading, up to the next of its level or above."""
+    found = re.search(rf"^(#+) {re.escape(title)}\n(.*?)(?=^#{{1,2}} |\Z)", TEXT, re.MULTILINE | re.DOTALL)
+    assert found, title
+    return found[2]
+
+
+class TestTables:
+    def test_each_is_there_once(self) -> None:
+        assert sorted(readme_tables.marked(TEXT)) == sorted(readme_tables.TABLES)
+
+    def test_each_says_what_the_code_says(self) -> None:
+        assert readme_tables.written(TEXT) == TEXT, "write them again: python -m tests.readme_tables"
+
+    def test_all_arguments_and_spiders_are_described_and_no_others(self) -> None:
+        spiders = readme_tables.spiders()
+        assert set(SPIDERS) == set(spiders)
+        assert set(ARGUMENTS) == set().union(*(spider.known_arguments for spider in spiders.values()))
+
+    def test_all_keys_of_a_profile(self) -> None:
+        assert set(PROFILE_KEYS) == {"name", *LISTS}
+
+    def test_all_figures_of_the_summary(self) -> None:
+        assert set(FIGURE_MEANINGS) == set(FIGURES)
+
+    def test_all_exit_codes(self) -> None:
+        assert set(EXIT_CODES) == set(ExitCode)
+
+    def test_groups_of_fields_begin_with_fields(self) -> None:
+        assert set(FIELD_GROUPS) <= {field.name for field in SCHEMA}
+
+    def test_what_is_said_to_differ_are_fields(self) -> None:
+        rows = section("Fields of a document").partition("What differs")[2]
+        names = {name for row in re.findall(r"^\| (`.*?) \|", rows, re.MULTILINE) for name in _words(row)}
+        assert {"id", "version_sortable", "health_score"} <= names <= {"id", *(f.name for f in SCHEMA)}
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"`([^`]+)`", text)
+
+
+class TestCommands:
+    @pytest.mark.parametrize("line", quoted("scrapy"))
+    def test_it_is_a_command_of_scrapy(self, line: str) -> None:
+        """With options that the command has, a spider that exists, arguments that the spider takes."""
+        words = shlex.split(line)
+        if words[0] in OF_SCRAPY:
+            return
+        commands = readme_tables.commands()
+        assert words[0] in commands
+        command = commands[words[0]]
+        parser = readme_tables.parser(command)
+        with contextlib.redirect_stderr(io.StringIO()) as complaints:
+            try:
+                opts, args = parser.parse_known_args(words[1:])
+            except SystemExit:
+                pytest.fail(complaints.getvalue())
+        assert not [arg for arg in args if arg.startswith("-")]
+        if words[0] == "crawl":
+            self.check_spider(args, dict(pair.split("=", 1) for pair in opts.spargs), opts.package_profile)
+
+    def check_spider(self, args: list[str], given: dict[str, str], profile: str | None) -> None:
+        if profile is not None:
+            given["profile"] = profile
+        (name,) = args
+        spider = readme_tables.spiders()[name]
+        if "requirements" in given:
+            given["requirements"] = str(ROOT / given["requirements"])
+        settings = Settings({"PROFILES_FILE": ROOT / "profiles.yaml"})
+        assert spider.check_arguments(given, settings)
+
+    def test_the_two_commands_and_those_of_the_issue_are_there(self) -> None:
+        assert {"demo", "test", "setup", "lint"} <= set(quoted("make"))
+        assert {"crawl", "search", "show", "status"} <= {line.split()[0] for line in quoted("scrapy")}
+
+    def test_targets_of_make_exist(self) -> None:
+        targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+        assert {line.split()[0] for line in quoted("make")} <= targets
+
+    def test_every_command_is_shown_at_work_or_in_the_table(self) -> None:
+        for name in readme_tables.commands():
+            assert f"`{name}`" in TEXT
+
+
+class TestNames:
+    def test_settings_that_are_spoken_of_exist(self) -> None:
+        text = re.sub(r"<!-- table: variables -->.*?<!-- end -->", "", TEXT, flags=re.DOTALL)
+        spoken = {
+            name
+            for words in re.findall(r"`([^`\n]+)`", text)
+            for name in re.findall(r"\b[A-Z]+(?:_[A-Z]+)+\b", words)
+        }
+        assert spoken <= {setting.name for setting in SETTINGS} | {"PYF_ENV_FILE"}
+
+    def test_paths_that_are_spoken_of_exist(self) -> None:
+        spoken = [word for word in _words(TEXT) if re.fullmatch(r"[\w./-]+(/|\.(py|yml|yaml|txt))", word)]
+        assert len(spoken) > 10
+        assert not [path for path in spoken if not _exists(path)]
+
+    def test_what_lies_in_the_data_folder_is_written_by_the_code(self) -> None:
+        sources = "".join(path.read_text() for path in (ROOT / "pyf_scrapy").rglob("*.py"))
+        rows = re.findall(r"^\| `([a-z.]+)` \|", section("What is stored where"), re.MULTILINE)
+        assert {"store.sqlite", "typesense"} <= set(rows)
+        assert not [name for name in rows if f'"{name}"' not in sources]
+
+    def test_the_example_of_a_profile_loads(self) -> None:
+        block = re.search(r"^    profiles:\n(?:    .*\n)+", TEXT, re.MULTILINE)
+        assert block
+        text = re.sub(r"^ {4}", "", block[0], flags=re.MULTILINE)
+        (fields,) = parse_profiles(text.encode(), "README.md").values()
+        assert {"name", *LISTS, "warnings"} == set(fields)
+        assert not fields["warnings"]
+
+    def test_links_within_it_lead_somewhere(self) -> None:
+        headings = {
+            re.sub(r"[^a-z0-9 -]", "", heading.lower()).replace(" ", "-")
+            for heading in re.findall(r"^#+ (.*)$", TEXT, re.MULTILINE)
+        }
+        assert not [link for link in re.findall(r"\]\(#([^)]+)\)", TEXT) if link not in headings]
+
+
+def _exists(path: str) -> bool:
+    return any((folder / path).exists() for folder in (ROOT, ROOT / "pyf_scrapy" / "spiders"))
+
+
+def test_no_figure_is_left_to_fill_in() -> None:
+    assert not re.findall(r"\{\{[A-Z]+\}\}", TEXT)
