@@ -13,7 +13,7 @@ from sqlalchemy import URL
 
 from pyf_scrapy.exceptions import AlreadyRunningError
 from pyf_scrapy.profiles import Profile
-from pyf_scrapy.search.collections import Collection, ensure_collection
+from pyf_scrapy.search.collections import Collection, ensure_collection, ids_by_package
 from pyf_scrapy.search.connection import Connection, TypesenseSettings, connect
 from pyf_scrapy.store import Store
 from pyf_scrapy.store.locks import FileLock
@@ -115,17 +115,22 @@ class Session:
         for target in self.targets:
             profile = self._resolve(target)
             collection = ensure_collection(self.connection.client, profile.collection)
-            self.store.open_collection(
-                profile.collection,
-                profile.definition(),
-                profile.releases,
-                collection.name,
-                collection.created_at,
-                self.connection.identity,
-            )
+            self._remember(profile, collection)
             self.profiles.append(profile)
             self.collections[profile.collection] = collection
             self.held[profile.collection] = set(self.store.indexed_names(profile.collection))
+
+    def _remember(self, profile: Profile, collection: Collection) -> None:
+        """Tell the store which collection it is; when it is not quite the one known, what it really holds."""
+        store, connection = self.store, self.connection
+        identity = (collection.name, collection.created_at, connection.identity)
+        with store.index_lock(profile.collection):
+            known = store.collection(profile.collection)
+            is_known = known is not None and (known.physical, known.created_at, known.server) == identity
+            present = None if is_known else ids_by_package(connection.client, collection.name)
+            store.open_collection(
+                profile.collection, profile.definition(), profile.releases, *identity, present=present
+            )
 
     def _resolve(self, target: Target) -> Profile:
         """The profile with what the store remembers of its collection: releases, and names given earlier."""

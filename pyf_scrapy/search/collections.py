@@ -125,12 +125,26 @@ def delete_documents(client: typesense.Client, collection: str, ids: Sequence[st
     return deleted
 
 
-def iter_documents(client: typesense.Client, collection: str) -> Iterator[dict[str, Any]]:
-    """All documents of a collection, in no particular order, read while they arrive."""
+def ids_by_package(client: typesense.Client, collection: str) -> dict[str, set[str]]:
+    """The ids of all documents of a collection by normalized package name."""
+    ids: dict[str, set[str]] = {}
+    for document in iter_documents(client, collection, fields="id"):
+        ids.setdefault(document["id"].partition("==")[0], set()).add(document["id"])
+    return ids
+
+
+def iter_documents(
+    client: typesense.Client, collection: str, *, fields: str = ""
+) -> Iterator[dict[str, Any]]:
+    """All documents of a collection, in no particular order, read while they arrive.
+
+    `fields` (comma-separated) limits what is read of each.
+    """
     endpoint = path("collections", collection, "documents", "export")
+    params = {"include_fields": fields} if fields else None
     with (
         failures(f"export of {collection}"),
-        client.api_call.stream("GET", endpoint, dict[str, Any]) as stream,
+        client.api_call.stream("GET", endpoint, dict[str, Any], params=params) as stream,
     ):
         for line in _lines(stream.response.iter_bytes()):
             try:

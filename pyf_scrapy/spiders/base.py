@@ -86,7 +86,7 @@ class PackageSpider(scrapy.Spider):
         self._closing: set[asyncio.Future[None]] = set()
         self._places = asyncio.Semaphore(settings.getint("CONCURRENT_DIRTY_PACKAGES"))
         for signal in (signals.item_scraped, signals.item_dropped, signals.item_error):
-            self.crawler.signals.connect(self._passed_on, signal=signal)
+            self.crawler.signals.connect(self.item_done, signal=signal)
 
     # -- where packages come from -----------------------------------------------------------------
 
@@ -127,7 +127,8 @@ class PackageSpider(scrapy.Spider):
                     self.count("pyf/packages/passed_on")
                     yield self.item(package)
 
-    def _passed_on(self, item: Any) -> None:
+    def item_done(self, item: Any) -> None:
+        """An item has left the pipelines: in the index, dropped or failed."""
         if isinstance(item, PackageItem) and item.normalized_name in self._passing_on:
             self._passing_on.discard(item.normalized_name)
             self._places.release()

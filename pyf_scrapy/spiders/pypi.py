@@ -11,7 +11,6 @@ from typing import Any
 
 from packaging.utils import canonicalize_name
 from scrapy import Request
-from scrapy.http import Response
 
 from pyf_scrapy.exceptions import FetchError, UsageProblem
 from pyf_scrapy.items import PackageItem
@@ -75,13 +74,11 @@ class PypiSpider(PackageSpider):
                 self._asked_for[normalized_name] = serial
                 yield request
 
-    async def parse_project(
-        self, response: Response, normalized_name: str, promised: int | None = None
-    ) -> AsyncIterator[PackageItem]:
-        async for item in super().parse_project(response, normalized_name, promised):
-            yield item
+    def item_done(self, item: Any) -> None:
+        super().item_done(item)
+        if isinstance(item, PackageItem):
             # From here on the store answers for it.
-            self._asked_for.pop(normalized_name, None)
+            self._asked_for.pop(item.normalized_name, None)
 
     async def read_index(self) -> IndexFile:
         """The index as a file: as downloaded now, or the last one if the server says that it still holds.

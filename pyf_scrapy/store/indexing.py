@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -25,7 +25,9 @@ _INDEXED = select(indexed.c.normalized_name, indexed.c.indexed_revision, indexed
     indexed.c.collection == _COLLECTION, indexed.c.normalized_name.in_(NAMES)
 )
 _FORGET = delete(indexed).where(indexed.c.collection == _COLLECTION, indexed.c.normalized_name.in_(NAMES))
-_FORGET_ALL = delete(indexed).where(indexed.c.collection == _COLLECTION)
+_ALL = select(indexed.c.normalized_name, indexed.c.indexed_revision, indexed.c.hashes).where(
+    indexed.c.collection == _COLLECTION
+)
 _DOUBT_ALL = update(indexed).where(indexed.c.collection == _COLLECTION).values(indexed_revision=None)
 
 
@@ -42,12 +44,16 @@ class Indexing(StorePart):
         physical: str,
         created_at: int,
         server: str,
+        present: Mapping[str, Set[str]] | None = None,
     ) -> None:
         """Remember a collection, and doubt what no longer fits it.
 
-        Another physical collection, creation or server: nothing is known to be indexed. Another number of
-        releases: documents differ, so all its packages are dirty; what was sent is known. Another definition
-        changes who belongs to it, which `dirty` finds out by itself.
+        Another physical collection, creation or server: what is known of it is compared with `present`, the
+        ids that it holds by package (None: it is empty). On the same server, a package of which all
+        documents are there stays as it is, because Typesense 0.24.1 dates a collection anew when it is
+        started; all else is in doubt. Another number of releases: documents differ, so all its packages
+        are dirty; what was sent is known. Another definition changes who belongs to it, which `dirty`
+        finds out by itself.
         """
         plain = msgspec.json.decode(msgspec.json.encode(definition))  # as it will be read again
         row = CollectionRow(collection, plain, releases, physical, created_at, server)
@@ -56,9 +62,10 @@ class Indexing(StorePart):
             if known == row:
                 return
             connection.execute(self._database.upsert(collections), [row._asdict()])
-            if known is not None and known[3:] != row[3:]:
-                connection.execute(_FORGET_ALL, {"of": collection})
-            elif known is not None and known.releases != releases:
+            if known is None or known[3:] != row[3:]:
+                trusted = known is not None and (known.physical, known.server) == (physical, server)
+                self._compare(connection, collection, present or {}, trusted)
+            if known is not None and known.releases != releases:
                 connection.execute(_DOUBT_ALL, {"of": collection})
 
     def collection(self, name: str) -> CollectionRow | None:
@@ -136,6 +143,22 @@ class Indexing(StorePart):
             yield
         finally:
             lock.release()
+
+    def _compare(
+        self, connection: Connection, collection: str, present: Mapping[str, Set[str]], trusted: bool
+    ) -> None:
+        """Make the rows say what the collection holds: what is there but in doubt has hash b""."""
+        known = {row.normalized_name: row for row in connection.execute(_ALL, {"of": collection})}
+        gone = [name for name in known if name not in present]
+        for some in chunks(gone):
+            connection.execute(_FORGET, {"of": collection, "names": some})
+        doubted = {}
+        for name, ids in present.items():
+            row = known.get(name)
+            kept = trusted and row is not None and row.indexed_revision is not None
+            if not (kept and row is not None and _hashes.decode(row.hashes).keys() == ids):
+                doubted[name] = _row(collection, name, Indexed(None, dict.fromkeys(sorted(ids), b"")))
+        self._upsert(connection, doubted)
 
     def _upsert(self, connection: Connection, rows: Mapping[str, dict[str, Any]]) -> None:
         if rows:

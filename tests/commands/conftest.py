@@ -1,56 +1,20 @@
-"""One crawl of a small replica for all tests of the commands that read, and the commands in process."""
+"""One crawl of a small replica for all tests of the commands that read."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from scrapy.cmdline import execute
 
 from pyf_scrapy.demo import star
 from pyf_scrapy.profiles import load_profiles
 from pyf_scrapy.replica.faults import Rule
-from pyf_scrapy.replica.options import Options
 from pyf_scrapy.replica.replica import Replica
 from pyf_scrapy.replica.runner import running_replica
-from pyf_scrapy.replica.truth import Project
 from pyf_scrapy.search.binary import supported
-from pyf_scrapy.search.embedded import Server
+from tests.commands.world import EMBEDDED, OPTIONS, YANK_REASON, Run, World, run_in
 from tests.crawling import CHECKOUT, Place
-
-OPTIONS = Options(projects=300, missing=0)
-YANK_REASON = "Broken wheel, use the next one"
-EMBEDDED = Server("", 8108, "http", "")  # no host: the one that starts by itself
-
-
-@dataclass(frozen=True)
-class World:
-    """What was crawled, and what is true of it."""
-
-    place: Place
-    replica: Replica
-    #: a plone package with a yanked and a partial release
-    package: Project
-    yanked: str
-    partial: str
-    broken: frozenset[str]
-
-    def members(self, name: str) -> list[str]:
-        return self.replica.members(f"Framework :: {name}")
-
-
-Run = Callable[..., int]
-
-
-def run_in(place: Place, *arguments: str, **settings: object) -> int:
-    """Run `scrapy ARGUMENTS` in process; return its exit code."""
-    with pytest.raises(SystemExit) as ended:
-        execute(["scrapy", *arguments], place.settings(**settings))
-    code = ended.value.code
-    assert isinstance(code, int)
-    return code
 
 
 @pytest.fixture(scope="session")
@@ -70,7 +34,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, gone: Callable[..., bool]) -
     ]
     with running_replica(OPTIONS, rules=rules) as handle:
         handle.event({"event": "yank", "project": package.name, "version": yanked, "reason": YANK_REASON})
-        place = Place(folder, handle.url, EMBEDDED, {"TYPESENSE_LINGER": 5})
+        place = Place(folder, handle.url, EMBEDDED, {"TYPESENSE_LINGER": 2})
         crawl = place.run("crawl", "pypi", "-a", "profile=plone,django")
     assert crawl.returncode == 3, crawl.stderr
     yield World(place, replica, package, yanked, partial, broken)

@@ -1,4 +1,4 @@
-"""`scrapy search` is what all the crawling is for: packages found, and a clear word where there is nothing."""
+"""`scrapy search` is what all the crawling is for: packages found, and a clear word where there is none."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.commands.conftest import Run, World, run_in
+from tests.commands.world import Run, World, run_in
 from tests.crawling import Place
 
 
@@ -56,7 +56,7 @@ def test_pages_have_an_end_and_do_not_overlap(
     for page in ("1", "2", "3"):
         assert run("search", "--json", "-p", "plone", "--per-page", "3", "--page", page) == 0
         seen += [row["name_normalized"] for row in json.loads(capsys.readouterr().out)["results"]]
-    assert sorted(seen) == world.members("Plone")[: len(seen)] or len(set(seen)) == len(seen)
+    assert len(set(seen)) == len(seen) == min(9, len(world.members("Plone")))
     assert run("search", "-p", "plone", "--per-page", "3", "--page", "2") == 0
     pages = -(-len(world.members("Plone")) // 3)
     assert capsys.readouterr().out.splitlines()[0].endswith(f" found in plone, page 2 of {pages}")
@@ -99,7 +99,8 @@ def test_nothing_is_started_where_nothing_is(fresh: Place, capsys: pytest.Captur
 
 
 @pytest.mark.parametrize(
-    "wrong", [("--per-page", "251"), ("--per-page", "0"), ("--page", "0"), ("--page", "two"), ("--pages", "1")]
+    "wrong",
+    [("--per-page", "251"), ("--per-page", "0"), ("--page", "0"), ("--page", "two"), ("--pages", "1")],
 )
 def test_impossible_pages_are_refused(
     run: Run, capsys: pytest.CaptureFixture[str], wrong: tuple[str, str]

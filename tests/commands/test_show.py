@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.commands.conftest import YANK_REASON, Run, World
+from tests.commands.world import YANK_REASON, Run, World
 
 Capture = pytest.CaptureFixture[str]
 
@@ -65,7 +65,9 @@ def test_an_unknown_name_is_one_line_with_near_names(run: Run, world: World, cap
     assert run("show", world.package.name[:-1], "-p", "plone") == 1
     printed = capsys.readouterr()
     assert printed.out == ""
-    assert printed.err.startswith(f"scrapy show: no package {world.package.name[:-1]!r} in plone; did you mean ")
+    assert printed.err.startswith(
+        f"scrapy show: no package {world.package.name[:-1]!r} in plone; did you mean "
+    )
     assert world.package.name in printed.err
     assert run("show", "xyzzyplugh", "-p", "plone") == 1
     assert capsys.readouterr().err == "scrapy show: no package 'xyzzyplugh' in plone\n"

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +104,21 @@ async def test_the_embedded_server_may_be_killed_in_the_middle(tmp_path: Path, r
         crawled = await place.crawl("pypi", profile="plone")
     assert crawled.outcome.exit_code == 0
     assert set(place.documents("plone")) == true_documents(replica.replica, PLONE)
+
+
+async def test_a_server_that_was_started_anew_is_not_filled_again(
+    tmp_path: Path, replica: Handle, gone: Callable[..., bool]
+) -> None:
+    place = Place(
+        tmp_path / "data",
+        replica.url,
+        Server("", 8108, "http", ""),
+        {"TYPESENSE_HOST": None, "TYPESENSE_API_KEY": None, "TYPESENSE_LINGER": 0.2},
+    )
+    await place.crawl("pypi", profile="plone")
+    assert gone(tmp_path / "data" / "typesense", 30.0)
+    again = await place.crawl("pypi", profile="plone")
+    assert (again.figures["passed_on"], again.figures["documents_sent"]) == (0, 0)
 
 
 def test_older_facts_never_reach_the_index(place: Place) -> None:

@@ -47,6 +47,33 @@ def test_opening_it_again_changes_nothing(store: Store) -> None:
     assert store.indexed("plone", ["a"]) == {"a": Indexed(1, {"a==1": b"12345678"})}
 
 
+def test_a_server_started_anew_keeps_what_it_still_has(store: Store) -> None:
+    """Typesense 0.24.1 dates collections anew at each start: that alone must not send all again."""
+    open_plone(store)
+    whole, part, sending = {"a==1": b"12345678"}, {"b==1": b"12345678", "b==2": b"12345678"}, ["c==1"]
+    store.finish_index("plone", [("a", 1, whole), ("b", 1, part), ("gone", 1, {"gone==1": b"12345678"})])
+    store.begin_index("plone", [("c", sending)])
+    open_plone(
+        store,
+        created_at=6,
+        present={"a": {"a==1"}, "b": {"b==2"}, "c": {"c==1"}, "stranger": {"stranger==1"}},
+    )
+    assert store.indexed("plone", ["a", "b", "c", "gone", "stranger"]) == {
+        "a": Indexed(1, whole),
+        "b": Indexed(None, {"b==2": b""}),
+        "c": Indexed(None, {"c==1": b""}),
+        "stranger": Indexed(None, {"stranger==1": b""}),
+    }
+
+
+@pytest.mark.parametrize("other", [{"physical": "plone-2"}, {"server": "embedded"}])
+def test_what_another_server_has_is_sent_again(store: Store, other: dict[str, Any]) -> None:
+    open_plone(store)
+    store.finish_index("plone", [("a", 1, {"a==1": b"12345678"})])
+    open_plone(store, **other, present={"a": {"a==1"}})
+    assert store.indexed("plone", ["a"]) == {"a": Indexed(None, {"a==1": b""})}
+
+
 @pytest.mark.parametrize("other", [{"physical": "plone-2"}, {"created_at": 6}, {"server": "embedded"}])
 def test_another_index_knows_nothing(store: Store, other: dict[str, Any]) -> None:
     """A lost index heals by itself because everything becomes dirty."""
