@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from contextlib import suppress
+from pathlib import Path
 from typing import BinaryIO
 
 import msgspec
@@ -21,7 +22,7 @@ from pyf_scrapy.metadata.descriptions import Description, render
 
 # cmarkgfm never frees ten times the size of each document, so a process is replaced after so many ...
 MAX_DOCUMENTS = 1_000
-# ... or when it has ever held this part of what it may.
+# ... or when it holds this part of what it may.
 _WORN = 0.4
 _PARENT_CHECK = 0.5  # seconds
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -70,7 +71,7 @@ def serve(jobs: BinaryIO, replies: BinaryIO, *, worn_at: float = float("inf")) -
             description = render(job.source, job.content_type)
         except Exception as problem:  # Whatever the libraries raise costs this document alone.
             error = f"{type(problem).__name__}: {problem}".splitlines()[0][:200]
-        last = bool(error) or done >= MAX_DOCUMENTS or _peak_memory() >= worn_at
+        last = bool(error) or done >= MAX_DOCUMENTS or _memory() >= worn_at
         write_frame(replies, msgspec.msgpack.encode(Reply(description, error, last)))
 
 
@@ -99,14 +100,16 @@ def limit_memory(size: int) -> None:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def _peak_memory() -> int:
-    """Return the most bytes this process has held at a time (0 where the system does not tell)."""
-    if sys.platform == "win32":
-        return 0
-    import resource
+def _memory() -> int:
+    """Return the bytes that this process holds (0 where the system does not tell).
 
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+    Not the peak of getrusage: on Linux a new process inherits that of the one that started it.
+    """
+    try:
+        pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[1]
+    except OSError:
+        return 0
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
 
 def main(parent: int, max_memory: int) -> None:

@@ -339,3 +339,17 @@ def test_a_worker_whose_parent_is_gone_already_ends() -> None:
         timeout=30,
     )
     assert done.returncode == 1
+
+
+async def test_a_large_parent_does_not_wear_its_workers_out() -> None:
+    """On Linux the peak of a process passes to those it starts: each would be replaced after one document."""
+    parent_was_large = b"x" * (500 * 2**20)
+    renderer = Renderer(workers=1)
+    try:
+        await renderer.render("a", MARKDOWN)
+        first = renderer.pids
+        await renderer.render("b", MARKDOWN)
+        assert renderer.pids == first != []
+    finally:
+        await renderer.close()
+    del parent_was_large
