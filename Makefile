@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 # Neither .env nor service variables of the caller may reach the demo or the tests.
 CLEAN = env $$(env | sed -nE 's/^((TYPESENSE|PYPI|PYPISTATS|PYF|GITHUB|REDIS|RENDER|INDEX|SCRAPY)_[A-Z_]+|DATABASE_URL|DEFAULT_PROFILE|PROFILES_FILE|DESCRIPTIONS|USER_AGENT_CONTACT)=.*/-u \1/p') PYF_ENV_FILE=
 
-.PHONY: setup setup-test demo test lint clean
+.PHONY: setup setup-test demo test soak lint clean
 
 setup: $(VENV)/.installed
 setup-test: $(VENV)/.installed-test
@@ -30,6 +30,9 @@ demo: setup
 
 test: setup-test
 	@$(CLEAN) $(BIN)/python -m pytest --cov --cov-report=term --cov-fail-under=90
+
+soak: setup-test
+	@$(CLEAN) $(BIN)/python -m pytest -m soak
 
 lint: setup-test
 	@$(BIN)/ruff check .

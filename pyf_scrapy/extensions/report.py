@@ -38,6 +38,8 @@ class RunReport:
     async def spider_closed(self, spider: Spider, reason: str) -> None:
         if not isinstance(spider, PackageSpider):
             return
+        if not spider.session.is_open and spider.problem is None:
+            reason = "failed"  # Scrapy's word is "shutdown" when a component failed to open
         self.outcome = outcome(self.crawler.stats.get_stats(), reason, spider.problem)
         if self._run is not None:
             await asyncio.to_thread(
