@@ -29,7 +29,7 @@ demo: setup
 	@$(CLEAN) $(BIN)/scrapy demo
 
 test: setup-test
-	@$(CLEAN) $(BIN)/python -m pytest --cov --cov-report=term --cov-fail-under=90
+	@$(CLEAN) $(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term --cov-fail-under=90
 
 soak: setup-test
 	@$(CLEAN) $(BIN)/python -m pytest -m soak

@@ -91,8 +91,8 @@ SETTINGS: tuple[Setting, ...] = (
         "float",
         "seconds to wait for an answer",
         "Typesense",
-        minimum=0.1,
-        maximum=86400,
+        minimum=1,
+        maximum=3600,
     ),
     Setting(
         "TYPESENSE_COLLECTION",
@@ -107,6 +107,7 @@ SETTINGS: tuple[Setting, ...] = (
         "float",
         "seconds that the server started by itself outlives its last user",
         "Typesense",
+        maximum=604_800,
     ),
     Setting(
         "DESCRIPTIONS",

@@ -22,13 +22,15 @@ MAX_LICENSE = 200  # characters; longer ones are the whole text of a license
 # Addresses are parsed only up to here: the parser's time grows with the square of commas and quotes.
 MAX_PARSED_ADDRESSES = 5_000
 
+# A terminal's escape sequences go whole: "[31m" would be left of a red word.
+ESCAPES = re.compile("\x1b\\[[0-?]*[ -/]*[@-~]")
 # All but tab and line ends of C0, DEL, C1, lone surrogates, and the two code points that are no characters.
 UNWANTED = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
 
 def text(value: str | None, limit: int) -> str:
     """`value` without control characters, cut so that it needs at most `limit` bytes as JSON; None is ""."""
-    return cut(UNWANTED.sub("", value or "").strip(), limit)
+    return cut(UNWANTED.sub("", ESCAPES.sub("", value or "")).strip(), limit)
 
 
 def line(value: str | None, limit: int = MAX_LINE) -> str:

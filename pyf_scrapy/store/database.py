@@ -36,7 +36,9 @@ class Database:
         try:
             self.url = make_url(url)
             self.engine = self._create_engine(self.url)
-        except (exc.ArgumentError, ImportError) as error:
+        except ImportError as error:
+            raise StoreError("DATABASE_URL: PostgreSQL needs pip install 'psycopg[binary]'") from error
+        except exc.ArgumentError as error:
             raise StoreError(f"DATABASE_URL: {_first_line(error)}") from error
         self.dialect = self.engine.dialect.name
         self._upserts: dict[str, Insert] = {}

@@ -414,3 +414,7 @@ def test_documents_of_real_projects_are_taken_by_the_server(client: typesense.Cl
     collection = ensure_collection(client, "real")
     reasons = import_documents(client, collection.name, [msgspec.json.encode(one) for one in made.values()])
     assert {reason for reason in reasons if reason} == set()
+
+
+def test_an_escape_sequence_leaves_nothing_behind() -> None:
+    assert of(summary="\x1b[31mred\x1b[0m and plain")["summary"] == "red and plain"
