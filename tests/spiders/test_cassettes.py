@@ -61,7 +61,7 @@ def recorded() -> Iterator[requests.Session]:
 
 
 def _answer(client: requests.Session, request: Request) -> Response:
-    sent = {name: str(value) for name, value in request.headers.to_unicode_dict().items()}
+    sent = {str(name): str(value) for name, value in request.headers.to_unicode_dict().items()}
     recorded = client.request(request.method, request.url, headers=sent, timeout=30)
     headers = Headers(
         {name: recorded.headers[name] for name in recorded.headers if name.lower() in KEPT_HEADERS}

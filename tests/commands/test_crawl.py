@@ -1,0 +1,131 @@
+"""`scrapy crawl` as a person or cron uses it: what it prints, and the exit code that says how it went."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import pty
+import re
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from scrapy.cmdline import execute
+
+from pyf_scrapy.commands.output import ExitCode
+from pyf_scrapy.extensions.outcome import FIGURES
+from pyf_scrapy.replica.options import Options
+from pyf_scrapy.replica.runner import Handle, running_replica
+from pyf_scrapy.search.embedded import Server
+from tests.crawling import CHECKOUT, Place
+
+OPTIONS = Options(projects=200, members={"plone": 10}, only_members=True, most_releases=5)
+
+
+@pytest.fixture(scope="module")
+def replica() -> Iterator[Handle]:
+    with running_replica(OPTIONS) as handle:
+        yield handle
+
+
+@pytest.fixture
+def place(tmp_path: Path, replica: Handle, empty_index: Server) -> Place:
+    return Place(tmp_path / "data", replica.url, empty_index)
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ("", "which spider? one of: project, pypi"),
+        ("pypi project", "one spider, not pypi, project"),
+        ("pypy", "unknown spider 'pypy'"),
+        ("pypi", "which packages?"),
+        ("pypi -p nope", "unknown profile 'nope'"),
+        ("pypi -p plone -a profile=plone", "not both"),
+        ("pypi -a profil=plone", "did you mean 'profile'"),
+        ("pypi -p plone -a limit=none", "limit"),
+        ("pypi -p plone -a full=perhaps", "full"),
+        ("pypi --profile=plone", "use -p plone"),
+        ("pypi -p plone --nonsense", "--nonsense"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(
+    place: Place, capsys: pytest.CaptureFixture[str], command: str, message: str
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        execute(["scrapy", "crawl", *command.split()], settings=place.settings())
+    output, errors = capsys.readouterr()
+    assert ended.value.code == ExitCode.USAGE
+    assert message in errors
+    assert errors.count("\n") == 1, errors
+    assert output == ""
+    assert not place.folder.exists(), "nothing is begun"
+
+
+def test_scripts_get_one_json_object_and_the_items(place: Place, tmp_path: Path) -> None:
+    file = tmp_path / "packages.jsonl"
+    done = place.run("crawl", "pypi", "-p", "plone", "--json", "-L", "WARNING", "-O", str(file))
+    assert done.returncode == ExitCode.OK, done.stderr
+    summary = json.loads(done.stdout)
+    assert set(summary) == {"exit_code", "reason", "message", *FIGURES}
+    assert (summary["exit_code"], summary["packages_indexed"]) == (0, 10)
+    packages = [json.loads(line) for line in file.read_text().splitlines()]
+    assert len(packages) == 10
+    assert {"name", "classifiers", "releases", "health"} <= set(packages[0])
+    assert done.stderr == ""
+
+
+def test_ctrl_c_keeps_what_was_done_and_a_second_run_waits_for_nobody(place: Place, replica: Handle) -> None:
+    place.extra["PYPI_MAX_RPS"] = 20
+    replica.reset()
+    running = place.popen("crawl", "pypi", "-p", "plone", "-L", "WARNING")
+    try:
+        while replica.statistics()["total"] < 5:
+            assert running.poll() is None, running.communicate()
+            time.sleep(0.05)
+        second = place.run("crawl", "pypi", "-p", "plone", "-L", "WARNING")
+        assert second.returncode == ExitCode.ALREADY_RUNNING
+        assert "already running" in second.stderr
+        asked = time.monotonic()
+        os.kill(running.pid, signal.SIGINT)
+        output, errors = running.communicate(timeout=20)
+    finally:
+        running.kill()
+    assert time.monotonic() - asked < 10
+    assert (running.returncode, "Interrupted" in output, errors) == (1, True, "")
+    with place.store() as store:
+        assert store.status().projects >= 3
+
+
+def test_a_person_sees_a_bar_and_a_summary_instead_of_a_log(place: Place) -> None:
+    place.extra["PYPI_MAX_RPS"] = 100
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    with subprocess.Popen(
+        [sys.executable, "-m", "scrapy", "crawl", "pypi", "-p", "plone"],
+        cwd=CHECKOUT,
+        env=place.environment() | {"TERM": "xterm"},
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+    ) as process:
+        os.close(theirs)
+        seen = b""
+        with contextlib.suppress(OSError):  # a terminal that was closed is an error on Linux
+            while part := os.read(ours, 65536):
+                seen += part
+    os.close(ours)
+    text = seen.decode()
+    assert process.returncode == ExitCode.OK
+    assert "Checking projects" in text
+    assert re.search(r"\d+/200", text)
+    assert "Done." in text
+    assert "INFO" not in text
