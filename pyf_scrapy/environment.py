@@ -224,9 +224,14 @@ def read_environment(environ: Mapping[str, str], folder: Path) -> dict[str, Any]
     values: dict[str, Any] = {}
     for setting in SETTINGS:
         values[setting.name] = setting.read(environ.get(setting.name, ""), folder)
-    if values["PYPI_MAX_RPS"] is None:
-        values["PYPI_MAX_RPS"] = PYPI_RPS if urlsplit(values["PYPI_URL"]).hostname in PYPI_HOSTS else 0.0
     return values
+
+
+def ceiling(pypi_url: str, requests_per_second: float | None) -> float:
+    """Requests a second for this PyPI: as set, else 5 on pypi.org and no ceiling (0) elsewhere."""
+    if requests_per_second is not None:
+        return requests_per_second
+    return PYPI_RPS if urlsplit(pypi_url).hostname in PYPI_HOSTS else 0.0
 
 
 def obsolete(environ: Mapping[str, str]) -> list[str]:

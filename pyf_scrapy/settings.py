@@ -3,7 +3,6 @@
 import os
 import sys
 from typing import Any
-from urllib.parse import urlsplit
 
 from pyf_scrapy import __version__
 from pyf_scrapy.environment import ENV_FILE_VARIABLE, load_environment
@@ -35,18 +34,8 @@ _contact = _user["USER_AGENT_CONTACT"]
 USER_AGENT = f"pyf_scrapy/{__version__}" + (f" (+{_contact})" if _contact else "")
 ROBOTSTXT_OBEY = False  # robots.txt of PyPI is about its web pages, this is a client of its APIs
 
-# Rate: one figure for the process, kept by Scrapy's download slot of PyPI's host.
-_rps = _user["PYPI_MAX_RPS"]
-CONCURRENT_REQUESTS = _user["PYPI_CONCURRENCY"]
-CONCURRENT_REQUESTS_PER_DOMAIN = _user["PYPI_CONCURRENCY"]
+# PackageSpider.update_settings turns PYPI_CONCURRENCY and PYPI_MAX_RPS into Scrapy's settings.
 DOWNLOAD_DELAY = 0
-DOWNLOAD_SLOTS = {
-    urlsplit(_user["PYPI_URL"]).hostname: {
-        "concurrency": _user["PYPI_CONCURRENCY"],
-        "delay": 1 / _rps if _rps else 0,
-        "jitter": 0,
-    }
-}
 
 # Bounds: nothing a server sends may fill the memory or hang the crawl.
 DOWNLOAD_TIMEOUT = 60

@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 
+from pyf_scrapy.environment import ceiling
 from pyf_scrapy.exceptions import PyfError
 from pyf_scrapy.profiles import Profile
 from pyf_scrapy.search.calls import get, path
@@ -142,7 +143,7 @@ def _with_index(found: Overview, settings: Mapping[str, Any], store: Store, runs
         if header is None:
             return found
         left = sum(differs for _, _, differs in differences(index, store.iter_serials()))
-    per_second = rate(runs, settings.get("PYPI_MAX_RPS") or 0.0)
+    per_second = rate(runs, ceiling(str(settings["PYPI_URL"]), settings.get("PYPI_MAX_RPS")))
     return replace(
         found,
         listed=header.count,

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from pyf_scrapy.environment import (
     RENAMED,
     SETTINGS,
+    ceiling,
     example_env,
     find_env_file,
     load_environment,
@@ -78,10 +79,12 @@ class TestValues:
 
     def test_only_pypi_org_has_a_ceiling_by_itself(self) -> None:
         """Without it the first crawl of a user could be a nuisance to PyPI."""
-        assert read()["PYPI_MAX_RPS"] == 5
-        assert read(PYPI_URL="https://PyPI.org/")["PYPI_MAX_RPS"] == 5
-        assert read(PYPI_URL="http://127.0.0.1:8000")["PYPI_MAX_RPS"] == 0
-        assert read(PYPI_URL="https://pypi.org.example.com")["PYPI_MAX_RPS"] == 0
+        assert read()["PYPI_MAX_RPS"] is None
+        assert ceiling("https://pypi.org", None) == 5
+        assert ceiling("https://PyPI.org/", None) == 5
+        assert ceiling("http://127.0.0.1:8000", None) == 0
+        assert ceiling("https://pypi.org.example.com", None) == 0
+        assert ceiling("https://pypi.org", 0) == 0
         assert read(PYPI_MAX_RPS="2.5")["PYPI_MAX_RPS"] == 2.5
         assert read(PYPI_MAX_RPS="0")["PYPI_MAX_RPS"] == 0
 

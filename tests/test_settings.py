@@ -19,6 +19,7 @@ from pyf_scrapy.environment import SETTINGS
 from pyf_scrapy.replica.options import Options
 from pyf_scrapy.replica.runner import running_replica
 from pyf_scrapy.search.embedded import Server
+from pyf_scrapy.spiders.pypi import PypiSpider
 from tests.crawling import Place
 
 ROOT = Path(__file__).parents[1]
@@ -142,7 +143,9 @@ class TestTowardsPyPI:
         """The slot of PyPI's host has it, exactly: neither another slot nor jitter makes it more."""
         for name, value in environ.items():
             clean.setenv(name, value)
-        slots = project_settings().getdict("DOWNLOAD_SLOTS")
+        settings = project_settings()
+        PypiSpider.update_settings(settings)
+        slots = settings.getdict("DOWNLOAD_SLOTS")
         assert list(slots) == [host]
         assert slots[host]["delay"] == pytest.approx(delay)
         assert slots[host]["jitter"] == 0
@@ -153,7 +156,7 @@ class TestReading:
         """Also from a sub-folder of the project; the environment wins."""
         env = tmp_path / "my.env"
         env.write_text("PYPI_CONCURRENCY=7\nPYPI_MAX_RETRIES=9\n")
-        for name, value in (("CONCURRENT_REQUESTS", "7"), ("PYPI_MAX_RETRIES", "1")):
+        for name, value in (("PYPI_CONCURRENCY", "7"), ("PYPI_MAX_RETRIES", "1")):
             done = scrapy(
                 *("settings", "--get", name),
                 cwd=ROOT / "tests",

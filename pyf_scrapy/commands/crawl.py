@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from pathlib import Path
 
 from scrapy.commands.crawl import Command as ScrapyCrawl
 from scrapy.settings import Settings
@@ -12,7 +13,7 @@ from scrapy.spiderloader import get_spider_loader
 
 from pyf_scrapy.command import strict
 from pyf_scrapy.commands.output import ExitCode, complain, print_json, print_summary, reported
-from pyf_scrapy.environment import find_env_file, obsolete, read_env_file
+from pyf_scrapy.environment import SETTINGS, find_env_file, obsolete, read_env_file
 from pyf_scrapy.exceptions import PyfError, UsageProblem
 from pyf_scrapy.extensions.outcome import Outcome
 from pyf_scrapy.extensions.report import RunReport
@@ -37,6 +38,7 @@ class Command(ScrapyCrawl):
         try:
             # Before Scrapy starts its process, and with it the log.
             opts.spargs = _with_profile(opts)
+            _check_settings(opts.set, settings)
             _check(args, opts.spargs, settings)
             if (env_file := find_env_file(os.environ)) is not None:
                 for hint in obsolete(read_env_file(env_file)):
@@ -71,6 +73,14 @@ def _with_profile(opts: argparse.Namespace) -> dict[str, str]:
             raise UsageProblem("give -p PROFILE or -a profile=PROFILE, not both")
         arguments["profile"] = opts.package_profile
     return arguments
+
+
+def _check_settings(given: list[str], settings: Settings) -> None:
+    """Raise UsageProblem for a wrong value of a setting of ours given with `-s`."""
+    names = {pair.partition("=")[0] for pair in given}
+    for setting in SETTINGS:
+        if setting.name in names:
+            setting.read(str(settings[setting.name]), Path.cwd())
 
 
 def _check(args: list[str], arguments: dict[str, str], settings: Settings) -> None:

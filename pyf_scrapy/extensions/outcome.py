@@ -51,9 +51,7 @@ class Outcome:
                 return "Nothing to do: everything the index lists is up to date."
             return "Done."
         if self.exit_code == 3:
-            return (
-                "Done, but some packages failed: see `scrapy status`; the next run tries them again."
-            )
+            return "Done, but some packages failed: see `scrapy status`; the next run tries them again."
         if self.figures["documents_rejected"]:
             return "Typesense rejected documents: `scrapy status` names them."
         return "Not done: see the error above; nothing stored is lost, run the same command again."

@@ -42,8 +42,8 @@ class PypiSpider(PackageSpider):
         return targets
 
     def setup(self, given: Mapping[str, str], targets: list[Target]) -> None:
-        super().setup(given, targets)
         self.full = arguments.flag("full", given.get("full"))
+        super().setup(given, targets)
         self.substring = canonicalize_name(given.get("name", ""))
         # name -> serial that is being asked for, or was and failed: not again in this run.
         self._asked_for: dict[str, int] = {}

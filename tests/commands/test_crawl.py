@@ -54,6 +54,7 @@ def place(tmp_path: Path, replica: Handle, empty_index: Server) -> Place:
         ("pypi -p plone -a limit=none", "limit"),
         ("pypi -p plone -a full=perhaps", "full"),
         ("pypi --profile=plone", "use -p plone"),
+        ("pypi -p plone -s PYPI_MAX_RPS=fast", "PYPI_MAX_RPS"),
         ("pypi -p plone --nonsense", "--nonsense"),
     ],
 )
