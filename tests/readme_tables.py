@@ -82,6 +82,7 @@ FIGURE_MEANINGS = {
     "fetched": ("projects that PyPI answered for", ""),
     "no_match": ("fetched, but of none of the profiles", ""),
     "empty": ("listed without a release", ""),
+    "skipped": ("entries of the index whose names no project can have", ""),
     "stale": ("answers older than the index", "nothing: a cache lags, the next run asks again"),
     "passed_on": ("stored packages that the search index lacked", ""),
     "releases_fetched": ("releases fetched one by one", ""),

@@ -11,6 +11,7 @@ from pyf_scrapy.exceptions import AlreadyRunningError, PyfError
 #: Figure of the summary -> Scrapy stat that counts it.
 FIGURES = {
     "listed": "pyf/projects/listed",
+    "skipped": "pyf/index/skipped",
     "to_check": "pyf/projects/to_check",
     "fetched": "pyf/projects/fetched",
     "no_match": "pyf/classifiers/dropped",

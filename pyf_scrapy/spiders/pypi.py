@@ -93,7 +93,10 @@ class PypiSpider(PackageSpider):
             self.count("pyf/index/unchanged")
             return file
         etag = (response.headers.get("ETag") or b"").decode("latin-1")
-        await asyncio.to_thread(_write_index, file, response.body, etag)
+        skipped = await asyncio.to_thread(_write_index, file, response.body, etag)
+        if skipped:
+            self.crawler.stats.set_value("pyf/index/skipped", skipped)
+            logger.warning("The index has %d entries whose names no project can have", skipped)
         return file
 
     def compute_work(self, index: IndexFile, *, full: bool) -> WorkList:
@@ -128,7 +131,8 @@ class PypiSpider(PackageSpider):
         )
 
 
-def _write_index(file: IndexFile, body: bytes, etag: str) -> None:
+def _write_index(file: IndexFile, body: bytes, etag: str) -> int:
+    """Parse the index and keep it; returns the number of unusable entries. Raises FetchError, ParseError."""
     index = parse_index(body)
     if index.projects and all(entry.serial is None for entry in index.projects):
         raise FetchError("the index has no serials (_last-serial): is PYPI_URL a PyPI?")
@@ -138,3 +142,4 @@ def _write_index(file: IndexFile, body: bytes, etag: str) -> None:
         last_serial=index.last_serial,
         written_at=int(time.time()),
     )
+    return index.skipped
