@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import msgspec
 
@@ -12,21 +11,10 @@ from pyf_scrapy.metadata.health import Health
 from pyf_scrapy.metadata.releases import Release
 from pyf_scrapy.metadata.versions import VersionFields
 from pyf_scrapy.parsers.project_json import ProjectRecord
+from pyf_scrapy.search.changes import Change
 
 # Feed exporters know dataclasses and plain values, not msgspec's structs.
 _PLAIN = {"serializer": msgspec.to_builtins}
-
-
-@dataclass
-class CollectionChange:
-    """What one package means for one collection: what to send, what to delete, what is true afterwards."""
-
-    documents: list[dict[str, Any]] = field(default_factory=list)
-    deleted: list[str] = field(default_factory=list)
-    #: document id -> hash of every document that the collection holds after the change
-    hashes: dict[str, bytes] = field(default_factory=dict)
-    #: the same before the change, as the store had it when `documents` was made
-    before: dict[str, bytes] = field(default_factory=dict)
 
 
 @dataclass
@@ -35,7 +23,8 @@ class PackageItem:
 
     `profiles` are the keys of the crawl's profiles that the package belongs to, `leaving` those whose
     collection still holds it although it does not belong any more. `project` is None for a package that
-    never belonged to any: it is only noted as checked.
+    never belonged to any: it is only noted as checked. `stored` = made of what the store has, not of an
+    answer of PyPI.
     """
 
     name: str
@@ -50,8 +39,9 @@ class PackageItem:
     releases: tuple[Release, ...] = field(default=(), metadata=_PLAIN)
     repository: None = None
     downloads: None = None
+    stored: bool = False
     failures: list[str] = field(default_factory=list)
     versions: dict[str, VersionFields] = field(default_factory=dict)
     descriptions: dict[str, Description] = field(default_factory=dict)
     health: Health | None = field(default=None, metadata=_PLAIN)
-    changes: dict[str, CollectionChange] = field(default_factory=dict)
+    changes: dict[str, Change] = field(default_factory=dict)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
@@ -11,7 +14,7 @@ from typing import Any
 
 from sqlalchemy import URL
 
-from pyf_scrapy.exceptions import AlreadyRunningError
+from pyf_scrapy.exceptions import AlreadyRunningError, UsageProblem
 from pyf_scrapy.profiles import Profile
 from pyf_scrapy.search.collections import Collection, ensure_collection, ids_by_package
 from pyf_scrapy.search.connection import Connection, TypesenseSettings, connect
@@ -86,10 +89,18 @@ class Session:
         async with self._opening:
             if self._opened:
                 return
-            await asyncio.to_thread(self._open_store)
+            await _abandonable(self._open_store)
             self._writer = StoreWriter(self.store)
-            await asyncio.to_thread(self._open_search)
+            await _abandonable(self._open_search)
             self._opened = True
+
+    async def fail(self, normalized_name: str, stage: str, *reasons: str) -> None:
+        """Note in the store that a package failed at `stage` ("project", "release", "index" ...)."""
+        await self.writer.fail(normalized_name, stage, "; ".join(reasons[:5]), int(time.time()))
+
+    def waiting(self) -> int:
+        """How many packages of the profiles are stored but not in the index; blocking. Raises StoreError."""
+        return sum(1 for p in self.profiles for _ in self.store.dirty(p.collection, p))
 
     async def close(self) -> None:
         """Flush the writer, close everything, free the lock."""
@@ -127,21 +138,61 @@ class Session:
         with store.index_lock(profile.collection):
             known = store.collection(profile.collection)
             is_known = known is not None and (known.physical, known.created_at, known.server) == identity
-            present = None if is_known else ids_by_package(connection.client, collection.name)
             store.open_collection(
-                profile.collection, profile.definition(), profile.releases, *identity, present=present
+                profile.collection,
+                profile.definition() | {"descriptions": self.settings["DESCRIPTIONS"]},
+                profile.releases,
+                *identity,
+                present=None if is_known else ids_by_package(connection.client, collection.name),
+                redated=connection.version[0] == 0,  # 0.24.1 dates a collection anew at each start
             )
 
     def _resolve(self, target: Target) -> Profile:
-        """The profile with what the store remembers of its collection: releases, and names given earlier."""
+        """The profile with what the store remembers of its collection: releases, and names given earlier.
+
+        Raises UsageProblem when the collection is another profile's: its packages would be sent out of it.
+        """
         profile = target.profile
         known = self.store.collection(profile.collection)
-        if known is not None and not target.releases_given:
+        if known is None:
+            return replace(profile, include=tuple(sorted(target.names))) if target.names else profile
+        owner = known.definition
+        if owner["key"] != profile.key or (target.names and owner["classifiers"]):
+            raise UsageProblem(
+                f"the collection {profile.collection} belongs to the profile {owner['key']}: give "
+                f"profile={owner['key']}, or another collection="
+            )
+        if not target.releases_given:
             profile = replace(profile, releases=known.releases)
         if target.names:
-            earlier = known.definition.get("include", ()) if known is not None else ()
-            profile = replace(profile, include=tuple(sorted({*earlier, *target.names})))
+            profile = replace(profile, include=tuple(sorted({*owner["include"], *target.names})))
         return profile
+
+
+async def _abandonable(work: Callable[[], None]) -> None:
+    """Do blocking work in a thread that does not keep the program from ending (Ctrl-C while it waits)."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[None] = loop.create_future()
+
+    def resolve(error: BaseException | None) -> None:
+        if done.done():
+            return
+        if error is None:
+            done.set_result(None)
+        else:
+            done.set_exception(error)
+
+    def run() -> None:
+        error = None
+        try:
+            work()
+        except BaseException as problem:  # whatever it is, it belongs to whoever waits
+            error = problem
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(resolve, error)
+
+    threading.Thread(target=run, daemon=True).start()
+    await done
 
 
 def open_store(settings: Mapping[str, Any]) -> Store:

@@ -96,6 +96,10 @@ FIGURE_MEANINGS = {
     "documents_deleted": ("documents of releases that are gone or do not belong any more", ""),
     "documents_rejected": ("documents that Typesense refused", "`scrapy status --failures` has its reasons"),
     "readmes_failed": ("READMEs that broke their bounds", "the package is indexed without that text"),
+    "waiting": (
+        "packages whose stored facts the search index lacks at the end",
+        "nothing: the next run sends them",
+    ),
     "failed": (
         "packages not fetched, or not all their releases",
         "`scrapy status --failures` has the reasons; the next run tries again",

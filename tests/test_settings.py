@@ -74,11 +74,11 @@ class TestSafety:
         assert not project_settings().getbool(what)
 
     def test_no_answer_fills_the_memory_or_takes_for_ever(self, clean: pytest.MonkeyPatch) -> None:
-        from pyf_scrapy.spiders.fetching import LARGEST_DOCUMENT, LARGEST_INDEX
+        from pyf_scrapy.spiders.fetching import INDEX_TIMEOUT, LARGEST_INDEX
 
         settings = project_settings()
         assert 0 < settings.getint("DOWNLOAD_MAXSIZE") <= 50 * MEGABYTE
-        assert LARGEST_DOCUMENT <= 50 * MEGABYTE
+        assert INDEX_TIMEOUT <= 600
         assert 47 * MEGABYTE < LARGEST_INDEX <= 250 * MEGABYTE
         assert 0 < settings.getfloat("DOWNLOAD_TIMEOUT") <= 60
         assert 0 < settings.getfloat("BACKOFF_MAX_DELAY") <= 3600

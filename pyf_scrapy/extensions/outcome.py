@@ -27,6 +27,7 @@ FIGURES = {
     "documents_rejected": "pyf/typesense/rejected",
     "readmes_failed": "pyf/descriptions/failed",
     "failed": "pyf/packages/failed",
+    "waiting": "pyf/packages/waiting",
     "errors": "log_count/ERROR",
 }
 
@@ -71,6 +72,6 @@ def _exit_code(
         return problem.exit_code
     if reason != "finished" or figures["documents_rejected"]:
         return 1
-    if stats.get("spider_exceptions/count") or stats.get("item_error_count"):
+    if stats.get("spider_exceptions/count"):
         return 1
-    return 3 if figures["failed"] or figures["readmes_failed"] else 0
+    return 3 if figures["failed"] or figures["readmes_failed"] or figures["waiting"] else 0

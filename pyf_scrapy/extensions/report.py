@@ -9,6 +9,7 @@ import time
 from scrapy import Spider, signals
 from scrapy.crawler import Crawler
 
+from pyf_scrapy.exceptions import StoreError
 from pyf_scrapy.extensions.outcome import Outcome, outcome
 from pyf_scrapy.spiders.base import PackageSpider
 
@@ -38,17 +39,23 @@ class RunReport:
     async def spider_closed(self, spider: Spider, reason: str) -> None:
         if not isinstance(spider, PackageSpider):
             return
-        if not spider.session.is_open and spider.problem is None:
+        session = spider.session
+        if not session.is_open and spider.problem is None:
             reason = "failed"  # Scrapy's word is "shutdown" when a component failed to open
+        try:
+            if session.is_open:
+                waiting = await asyncio.to_thread(session.waiting)
+                self.crawler.stats.set_value("pyf/packages/waiting", waiting)
+        except StoreError as error:
+            spider.problem = spider.problem or error
         self.outcome = outcome(self.crawler.stats.get_stats(), reason, spider.problem)
-        if self._run is not None:
-            await asyncio.to_thread(
-                spider.session.store.finish_run,
-                self._run,
-                reason,
-                self.outcome.exit_code,
-                self.outcome.figures,
-                int(time.time()),
-            )
-        await spider.session.close()
+        try:
+            if self._run is not None:
+                exit_code, figures = self.outcome.exit_code, self.outcome.figures
+                finish = session.store.finish_run
+                await asyncio.to_thread(finish, self._run, reason, exit_code, figures, int(time.time()))
+        except StoreError as error:
+            logger.error("%s", error)
+        finally:
+            await session.close()
         logger.info("%s %s", self.outcome.headline, self.outcome.figures)

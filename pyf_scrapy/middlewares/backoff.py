@@ -16,6 +16,8 @@ from scrapy.utils.asyncio import sleep
 from scrapy.utils.httpobj import urlparse_cached
 from scrapy.utils.misc import load_object
 
+from pyf_scrapy.spiders.base import PackageSpider
+
 logger = logging.getLogger(__name__)
 
 #: Statuses that say "not now" about the host, not about the one address.
@@ -34,7 +36,7 @@ def retry_after(value: bytes | None, now: float) -> float | None:
         return float(min(int(text[:9]), 10**9))
     try:
         moment = parsedate_to_datetime(text)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
@@ -123,10 +125,14 @@ class BackoffMiddleware:
             give_up_log_level=logging.DEBUG,
         )
 
+    def _is_stopping(self) -> bool:
+        spider = self.crawler.spider
+        return spider.stopping if isinstance(spider, PackageSpider) else not self.crawler.engine.running
+
     async def _sleep(self, seconds: float) -> None:
         """Sleep in short steps, so that a crawl that is asked to stop does not wait for a distant gate."""
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
-            if not self.crawler.engine.running:
+            if self._is_stopping():
                 raise IgnoreRequest("the crawl is stopping")
             await sleep(min(left, 0.5))

@@ -9,13 +9,16 @@ from scrapy.crawler import Crawler
 from scrapy.exceptions import DropItem
 
 from pyf_scrapy.items import PackageItem
-from pyf_scrapy.pipelines import session_of
-from pyf_scrapy.session import Session
+from pyf_scrapy.pipelines import services, spider_of
 from pyf_scrapy.store import Check
 
 
 class NoMatchingClassifier(DropItem):
     """The package belongs to none of the crawl's profiles."""
+
+
+class StaleAnswer(DropItem):
+    """Something newer is stored than what a cache answered: nothing is concluded from it."""
 
 
 class ClassifierFilterPipeline:
@@ -24,30 +27,35 @@ class ClassifierFilterPipeline:
 
     def __init__(self, crawler: Crawler) -> None:
         self.crawler = crawler
-        self.session: Session = session_of(crawler)
+        self.spider = spider_of(crawler)
+        self.session = self.spider.session
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> ClassifierFilterPipeline:
         return cls(crawler)
 
     async def process_item(self, item: PackageItem) -> PackageItem:
-        name = item.normalized_name
-        session = self.session
+        name, session = item.normalized_name, self.session
         if item.status == "active":
             item.profiles = [p.key for p in session.profiles if p.matches(name, item.classifiers)]
+        if not item.profiles and not item.stored:
+            with services(self.spider):
+                await self._note(item)
         item.leaving = [
             p.key
             for p in session.profiles
             if p.key not in item.profiles and name in session.held[p.collection]
         ]
-        if item.profiles:
-            return item
-        await session.writer.check(
-            Check(name, item.name, item.serial, item.classifiers, item.status, int(time.time()))
-        )
-        await session.writer.clear([name], None)
-        self.crawler.stats.inc_value("pyf/classifiers/dropped")
-        if not item.leaving:
+        if not item.profiles and not item.leaving:
             raise NoMatchingClassifier("no profile has its classifiers", log_level="DEBUG")
-        item.revision = (await asyncio.to_thread(session.store.revisions, [name]))[name]
         return item
+
+    async def _note(self, item: PackageItem) -> None:
+        name, session = item.normalized_name, self.session
+        check = Check(name, item.name, item.serial, item.classifiers, item.status, int(time.time()))
+        if not await session.writer.check(check):
+            self.crawler.stats.inc_value("pyf/projects/stale")
+            raise StaleAnswer("newer facts are stored", log_level="DEBUG")
+        await session.writer.clear([name])
+        self.crawler.stats.inc_value("pyf/classifiers/dropped")
+        item.revision = (await asyncio.to_thread(session.store.revisions, [name]))[name]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 
 from scrapy.crawler import Crawler
 
@@ -12,7 +11,7 @@ from pyf_scrapy.items import PackageItem
 from pyf_scrapy.metadata.descriptions import Description
 from pyf_scrapy.metadata.releases import text_versions
 from pyf_scrapy.metadata.renderer import Renderer
-from pyf_scrapy.pipelines import session_of
+from pyf_scrapy.pipelines import services, spider_of
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +23,8 @@ class DescriptionsPipeline:
     def __init__(self, crawler: Crawler) -> None:
         settings = crawler.settings
         self.crawler = crawler
-        self.session = session_of(crawler)
+        self.spider = spider_of(crawler)
+        self.session = self.spider.session
         self.all_texts = settings["DESCRIPTIONS"] == "all"
         self.renderer = Renderer(
             workers=settings.getint("RENDER_WORKERS"), timeout=settings.getfloat("RENDER_TIMEOUT")
@@ -52,14 +52,14 @@ class DescriptionsPipeline:
                     rendered[key] = Description()
                     problems.append(f"README of {release.version}: {error}")
             item.descriptions[release.version] = rendered[key]
-        writer = self.session.writer
-        if problems:
-            self.crawler.stats.inc_value("pyf/descriptions/failed", len(problems))
-            logger.warning("%s: %s", item.normalized_name, problems[0])
-            await writer.fail(item.normalized_name, "description", "; ".join(problems[:5]), int(time.time()))
-            item.failures.extend(problems)
-        else:
-            await writer.clear([item.normalized_name], "description")
+        with services(self.spider):
+            if problems:
+                self.crawler.stats.inc_value("pyf/descriptions/failed", len(problems))
+                logger.warning("%s: %s", item.normalized_name, problems[0])
+                await self.session.fail(item.normalized_name, "description", *problems)
+            else:
+                await self.session.writer.clear([item.normalized_name], "description")
+        item.failures.extend(problems)
         return item
 
     async def close_spider(self) -> None:

@@ -6,19 +6,19 @@ import asyncio
 
 from scrapy.crawler import Crawler
 
-from pyf_scrapy.items import CollectionChange, PackageItem
-from pyf_scrapy.pipelines import session_of
-from pyf_scrapy.profiles import Profile
-from pyf_scrapy.search.documents import document_hash, documents
+from pyf_scrapy.items import PackageItem
+from pyf_scrapy.pipelines import services, spider_of
+from pyf_scrapy.search.changes import change
+from pyf_scrapy.search.documents import documents
 
 
 class DuplicatesPipeline:
-    """Sets `changes`: for each collection the documents that differ from what was last sent, and the ids
-    that have to go."""
+    """Sets `changes`: for each collection what differs from what was last sent."""
 
     def __init__(self, crawler: Crawler) -> None:
         self.crawler = crawler
-        self.session = session_of(crawler)
+        self.spider = spider_of(crawler)
+        self.session = self.spider.session
         self.all_texts = crawler.settings["DESCRIPTIONS"] == "all"
 
     @classmethod
@@ -26,31 +26,19 @@ class DuplicatesPipeline:
         return cls(crawler)
 
     async def process_item(self, item: PackageItem) -> PackageItem:
-        store = self.session.store
-        for profile in self.session.profiles:
-            if profile.key not in item.profiles and profile.key not in item.leaving:
+        session, name = self.session, item.normalized_name
+        for profile in session.profiles:
+            if profile.key in item.profiles:
+                wanted = documents(item, profile, session.now, all_texts=self.all_texts)
+                session.held[profile.collection].add(name)
+            elif profile.key in item.leaving:
+                wanted = []
+            else:
                 continue
-            collection = profile.collection
-            indexed = await asyncio.to_thread(store.indexed, collection, [item.normalized_name])
-            known = indexed.get(item.normalized_name)
-            change = self.change(item, profile, known.hashes if known is not None else {})
-            self.crawler.stats.inc_value(
-                "pyf/duplicates/unchanged", len(change.hashes) - len(change.documents)
-            )
-            item.changes[collection] = change
+            with services(self.spider):
+                indexed = await asyncio.to_thread(session.store.indexed, profile.collection, [name])
+            before = indexed[name].hashes if name in indexed else {}
+            made = change(wanted, before)
+            self.crawler.stats.inc_value("pyf/duplicates/unchanged", len(wanted) - len(made.documents))
+            item.changes[profile.collection] = made
         return item
-
-    def change(self, item: PackageItem, profile: Profile, before: dict[str, bytes]) -> CollectionChange:
-        """What sending `item` to the collection of `profile` means when it holds `before`."""
-        wanted = (
-            documents(item, profile, self.session.now, all_texts=self.all_texts)
-            if profile.key in item.profiles
-            else []
-        )
-        hashes = {document["id"]: document_hash(document) for document in wanted}
-        return CollectionChange(
-            documents=[d for d in wanted if before.get(d["id"]) != hashes[d["id"]]],
-            deleted=[known for known in before if known not in hashes],
-            hashes=hashes,
-            before=before,
-        )

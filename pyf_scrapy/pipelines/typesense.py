@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 
 from scrapy.crawler import Crawler
 from scrapy.exceptions import CloseSpider, DropItem
 
-from pyf_scrapy.exceptions import PyfError, SearchError
+from pyf_scrapy.exceptions import PyfError
 from pyf_scrapy.items import PackageItem
-from pyf_scrapy.pipelines import spider_of
-from pyf_scrapy.search.batches import Batch, Batcher, Outcome
+from pyf_scrapy.pipelines import ServiceUnavailable, services, spider_of
+from pyf_scrapy.search.batches import Batch, Batcher, Result
 
 logger = logging.getLogger(__name__)
 
@@ -22,11 +21,7 @@ class DocumentRejected(DropItem):
 
 
 class Superseded(DropItem):
-    """Newer facts of the package were stored meanwhile: whoever stored them sends them."""
-
-
-class IndexUnavailable(DropItem):
-    """The search server is gone; the package stays dirty and the next run sends it."""
+    """Newer facts of the package were stored before it was sent: these are sent by whoever stored them."""
 
 
 class TypesensePipeline:
@@ -41,7 +36,6 @@ class TypesensePipeline:
         self.most_bytes = settings.getint("TYPESENSE_BATCH_BYTES")
         self.linger = settings.getfloat("TYPESENSE_BATCH_LINGER")
         self.batchers: dict[str, Batcher] = {}
-        self.unavailable = False
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> TypesensePipeline:
@@ -61,40 +55,36 @@ class TypesensePipeline:
             )
 
     async def process_item(self, item: PackageItem) -> PackageItem:
-        if self.unavailable:
-            raise IndexUnavailable("the search server is gone", log_level="DEBUG")
-        try:
-            outcomes = await asyncio.gather(
+        if self.spider.problem is not None:
+            raise ServiceUnavailable("the crawl ends", log_level="DEBUG")
+        with services(self.spider):
+            results = await asyncio.gather(
                 *(
                     self.batchers[alias].add(item.normalized_name, item.revision, change)
                     for alias, change in item.changes.items()
                 )
             )
-        except SearchError as error:
-            self.unavailable = True
-            self.spider.end(error, reason="search_down")
-            raise IndexUnavailable(str(error), log_level="DEBUG") from None
-        await self._account(item, outcomes)
+            await self._account(item, results)
         return item
 
     async def close_spider(self) -> None:
         for batcher in self.batchers.values():
             await batcher.close()
 
-    async def _account(self, item: PackageItem, outcomes: list[Outcome]) -> None:
+    async def _account(self, item: PackageItem, results: list[Result]) -> None:
         stats = self.crawler.stats
-        for outcome in outcomes:
-            stats.inc_value("pyf/typesense/documents", outcome.stored)
-            stats.inc_value("pyf/typesense/deleted", outcome.deleted)
-            stats.inc_value("pyf/typesense/rejected", len(outcome.rejected))
-        rejected = {id_: why for outcome in outcomes for id_, why in outcome.rejected.items()}
-        writer = self.session.writer
+        for result in results:
+            stats.inc_value("pyf/typesense/documents", result.stored)
+            stats.inc_value("pyf/typesense/deleted", result.deleted)
+            stats.inc_value("pyf/typesense/rejected", len(result.rejected))
+        rejected = {id_: why for result in results for id_, why in result.rejected.items()}
         if rejected:
-            reason = "; ".join(f"{id_}: {why}" for id_, why in list(rejected.items())[:5])
-            await writer.fail(item.normalized_name, "index", reason, int(time.time()))
-            raise DocumentRejected(reason, log_level="ERROR")
-        if any(outcome.superseded for outcome in outcomes):
+            reasons = [f"{id_}: {why}" for id_, why in rejected.items()]
+            await self.session.fail(item.normalized_name, "index", *reasons)
+            raise DocumentRejected(reasons[0], log_level="ERROR")
+        if any(result.superseded for result in results):
             stats.inc_value("pyf/typesense/superseded")
             raise Superseded("newer facts are stored", log_level="DEBUG")
-        await writer.clear([item.normalized_name], "index")
+        for stage in ("index", "pipeline"):
+            await self.session.writer.clear([item.normalized_name], stage)
         stats.inc_value("pyf/packages/indexed")

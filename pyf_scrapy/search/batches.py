@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, Protocol
 
 import msgspec
 
+from pyf_scrapy.search.changes import Change
 from pyf_scrapy.search.collections import delete_documents, import_documents
 from pyf_scrapy.search.connection import Connection
 from pyf_scrapy.store import Store
@@ -20,22 +20,12 @@ _encode = msgspec.json.Encoder().encode
 MOST_BYTES = 4 * 1024 * 1024
 
 
-class Change(Protocol):
-    """What one package means for one collection (items.CollectionChange)."""
-
-    @property
-    def documents(self) -> list[dict[str, Any]]: ...
-    @property
-    def deleted(self) -> list[str]: ...
-    @property
-    def hashes(self) -> dict[str, bytes]: ...
-    @property
-    def before(self) -> dict[str, bytes]: ...
-
-
 @dataclass
-class Outcome:
-    """What became of one change: `rejected` maps document ids to the server's reason."""
+class Result:
+    """What became of one change: `rejected` maps document ids to the server's reason.
+
+    `superseded`: newer facts of the package were stored meanwhile, so it was not sent.
+    """
 
     stored: int = 0
     deleted: int = 0
@@ -52,13 +42,18 @@ class Entry:
     change: Change
     lines: list[bytes]
 
+    @classmethod
+    def of(cls, name: str, revision: int, change: Change) -> Entry:
+        return cls(name, revision, change, [_encode(document) for document in change.documents])
+
 
 class Batch:
     """Sends entries to one collection. Blocking: runs in a thread.
 
     The order is what keeps a killed or overtaken sender harmless: under the collection's lock between
-    processes, entries whose revision or base is not the store's any more are passed over; the ids to be
-    sent are noted *before* sending, the revision is set *after* the server has answered for each document.
+    processes, entries whose revision is not the store's any more are passed over, and those whose base is
+    not are compared anew; the ids to be sent are noted *before* sending, the revision is set *after* the
+    server has answered for each document.
     """
 
     def __init__(self, store: Store, connection: Connection, alias: str, collection: str) -> None:
@@ -67,29 +62,44 @@ class Batch:
         self.alias = alias
         self.collection = collection
 
-    def send(self, entries: Sequence[Entry]) -> list[Outcome]:
-        """One outcome per entry. Raises SearchError if the server failed as a whole."""
+    def send(self, entries: Sequence[Entry]) -> list[Result]:
+        """One result per entry. Raises SearchError if the server failed as a whole, StoreError."""
         with self.store.index_lock(self.alias):
-            current = self._current(entries)
-            sent = [entry for entry, is_current in zip(entries, current, strict=True) if is_current]
-            self.store.begin_index(
-                self.alias, [(e.name, [d["id"] for d in e.change.documents]) for e in sent]
-            )
-            reasons = self._import([line for entry in sent for line in entry.lines])
-            self._delete([id_ for entry in sent for id_ in entry.change.deleted])
-            outcomes = self._outcomes(entries, current, iter(reasons))
-            self._finish(entries, outcomes)
-        return outcomes
+            results: dict[int, Result] = {}
+            # A package may be there twice, as stored and as fetched: one after the other.
+            for turn in _turns(entries):
+                results |= self._send([(place, entries[place]) for place in turn])
+        return [results[place] for place in range(len(entries))]
 
-    def _current(self, entries: Sequence[Entry]) -> list[bool]:
-        names = [entry.name for entry in entries]
+    def _send(self, placed: Sequence[tuple[int, Entry]]) -> dict[int, Result]:
+        results = {place: Result(superseded=True) for place, _ in placed}
+        sent = self._current(placed)
+        self.store.begin_index(
+            self.alias, [(e.name, [d["id"] for d in e.change.documents]) for e in sent.values()]
+        )
+        reasons = iter(self._import([line for entry in sent.values() for line in entry.lines]))
+        self._delete([id_ for entry in sent.values() for id_ in entry.change.deleted])
+        for place, entry in sent.items():
+            results[place] = _result(entry, reasons)
+        whole = [entry for place, entry in sent.items() if not results[place].rejected]
+        self.store.finish_index(
+            self.alias, [(e.name, e.revision, e.change.hashes) for e in whole if e.change.hashes]
+        )
+        self.store.forget_indexed(self.alias, [e.name for e in whole if not e.change.hashes])
+        return results
+
+    def _current(self, placed: Sequence[tuple[int, Entry]]) -> dict[int, Entry]:
+        """The entries that are still true, on the base of what the collection holds now."""
+        names = [entry.name for _, entry in placed]
         revisions = self.store.revisions(names)
         indexed = self.store.indexed(self.alias, names)
-        current = []
-        for entry in entries:
-            known = indexed.get(entry.name)
-            before: Mapping[str, bytes] = known.hashes if known is not None else {}
-            current.append(revisions.get(entry.name) == entry.revision and before == entry.change.before)
+        current = {}
+        for place, entry in placed:
+            if revisions.get(entry.name) == entry.revision:
+                before = indexed[entry.name].hashes if entry.name in indexed else {}
+                if before != entry.change.before:
+                    entry = Entry.of(entry.name, entry.revision, replace(entry.change, before=before))
+                current[place] = entry
         return current
 
     def _import(self, lines: list[bytes]) -> list[str | None]:
@@ -103,35 +113,28 @@ class Batch:
         if ids:
             self.connection.retried(partial(delete_documents, collection=self.collection, ids=ids))
 
-    def _outcomes(
-        self, entries: Sequence[Entry], current: Sequence[bool], reasons: Iterator[str | None]
-    ) -> list[Outcome]:
-        outcomes = []
-        for entry, is_current in zip(entries, current, strict=True):
-            if not is_current:
-                outcomes.append(Outcome(superseded=True))
-                continue
-            outcome = Outcome(deleted=len(entry.change.deleted))
-            for document in entry.change.documents:
-                reason = next(reasons)
-                if reason is None:
-                    outcome.stored += 1
-                else:
-                    outcome.rejected[document["id"]] = reason
-            outcomes.append(outcome)
-        return outcomes
 
-    def _finish(self, entries: Sequence[Entry], outcomes: Sequence[Outcome]) -> None:
-        done, gone = [], []
-        for entry, outcome in zip(entries, outcomes, strict=True):
-            if outcome.superseded or outcome.rejected:
-                continue
-            if entry.change.hashes:
-                done.append((entry.name, entry.revision, entry.change.hashes))
-            else:
-                gone.append(entry.name)
-        self.store.finish_index(self.alias, done)
-        self.store.forget_indexed(self.alias, gone)
+def _result(entry: Entry, reasons: Iterator[str | None]) -> Result:
+    result = Result(deleted=len(entry.change.deleted))
+    for document in entry.change.documents:
+        reason = next(reasons)
+        if reason is None:
+            result.stored += 1
+        else:
+            result.rejected[document["id"]] = reason
+    return result
+
+
+def _turns(entries: Sequence[Entry]) -> list[list[int]]:
+    """Places of entries in turns, so that no turn has two entries of one package."""
+    turns: list[list[int]] = []
+    seen: dict[str, int] = {}
+    for place, entry in enumerate(entries):
+        turn = seen[entry.name] = seen.get(entry.name, -1) + 1
+        if turn == len(turns):
+            turns.append([])
+        turns[turn].append(place)
+    return turns
 
 
 class Batcher:
@@ -143,7 +146,7 @@ class Batcher:
 
     def __init__(
         self,
-        send: Callable[[Sequence[Entry]], list[Outcome]],
+        send: Callable[[Sequence[Entry]], list[Result]],
         *,
         documents: int,
         size: int,
@@ -153,18 +156,18 @@ class Batcher:
         self.most_documents = documents
         self.most_bytes = size
         self.linger = linger
-        self._waiting: list[tuple[Entry, asyncio.Future[Outcome]]] = []
+        self._waiting: list[tuple[Entry, asyncio.Future[Result]]] = []
         self._documents = 0
         self._bytes = 0
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._one_at_a_time = asyncio.Lock()
 
-    async def add(self, name: str, revision: int, change: Change) -> Outcome:
+    async def add(self, name: str, revision: int, change: Change) -> Result:
         """Send one package's change with the next batch. Raises SearchError if the server failed."""
-        entry = Entry(name, revision, change, [_encode(document) for document in change.documents])
+        entry = Entry.of(name, revision, change)
         loop = asyncio.get_running_loop()
-        answered: asyncio.Future[Outcome] = loop.create_future()
+        answered: asyncio.Future[Result] = loop.create_future()
         self._waiting.append((entry, answered))
         self._documents += len(entry.lines)
         self._bytes += sum(map(len, entry.lines))
@@ -192,18 +195,18 @@ class Batcher:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _send(self, waiting: list[tuple[Entry, asyncio.Future[Outcome]]]) -> None:
+    async def _send(self, waiting: list[tuple[Entry, asyncio.Future[Result]]]) -> None:
         async with self._one_at_a_time:
             try:
-                outcomes = await asyncio.to_thread(self.send, [entry for entry, _ in waiting])
+                results = await asyncio.to_thread(self.send, [entry for entry, _ in waiting])
             except Exception as error:  # whoever waits for the batch must learn of it
                 for _, answered in waiting:
                     if not answered.done():
                         answered.set_exception(error)
                 return
-        for (_, answered), outcome in zip(waiting, outcomes, strict=True):
+        for (_, answered), result in zip(waiting, results, strict=True):
             if not answered.done():
-                answered.set_result(outcome)
+                answered.set_result(result)
 
 
 def _portions(lines: Sequence[bytes], size: int) -> Iterator[list[bytes]]:

@@ -19,13 +19,14 @@ from scrapy.settings import BaseSettings
 from twisted.python.failure import Failure
 
 from pyf_scrapy.environment import ceiling
-from pyf_scrapy.exceptions import FetchError, ParseError, PyfError
+from pyf_scrapy.exceptions import FetchError, ParseError, PyfError, StoreError
 from pyf_scrapy.items import PackageItem
 from pyf_scrapy.profiles import unknown_classifiers
 from pyf_scrapy.session import Session, Target
 from pyf_scrapy.spiders import arguments
-from pyf_scrapy.spiders.collecting import Collector, package_item
-from pyf_scrapy.spiders.fetching import LARGEST_DOCUMENT, InlineFetch, PyPI, no_answer
+from pyf_scrapy.spiders.collecting import Collector, stored_item
+from pyf_scrapy.spiders.fetching import InlineFetch, PyPI, no_answer
+from pyf_scrapy.store import UnstorableError
 
 logger = logging.getLogger(__name__)
 
@@ -86,12 +87,14 @@ class PackageSpider(scrapy.Spider):
         )
         self.pypi = PyPI(
             str(settings["PYPI_URL"]),
-            InlineFetch(self.crawler, settings.getint("CONCURRENT_REQUESTS_PER_DOMAIN")),
+            InlineFetch(
+                self.crawler, settings.getint("CONCURRENT_REQUESTS_PER_DOMAIN"), lambda: self.stopping
+            ),
         )
         for target in targets:
             for warning in (*target.profile.warnings, *unknown_classifiers(target.profile)):
                 logger.warning("profile %s: %s", target.profile.key, warning)
-        self.collector = Collector(self.session, self.pypi, self.count, full=self.full)
+        self.collector = Collector(self.session, self.pypi, self.count, lambda: self.stopping, full=self.full)
         self._asked = 0
         self._fruitless = 0
         self._passing_on: set[str] = set()
@@ -99,18 +102,23 @@ class PackageSpider(scrapy.Spider):
         self._places = asyncio.Semaphore(settings.getint("CONCURRENT_DIRTY_PACKAGES"))
         for signal in (signals.item_scraped, signals.item_dropped, signals.item_error):
             self.crawler.signals.connect(self.item_done, signal=signal)
+        self.crawler.signals.connect(self.item_failed, signal=signals.item_error)
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the crawl ends: what is not under way yet is given up and left to the next run."""
+        return self.problem is not None or not self.crawler.engine.running
 
     # -- where packages come from -----------------------------------------------------------------
 
     async def start(self) -> AsyncIterator[Any]:
-        """Pass on dirty packages, then yield `requests` as fast as the engine takes them."""
+        """Pass on dirty packages, then yield `requests`, as fast as the engine takes them."""
         try:
-            async for item in self.dirty_packages():
-                yield item
-            async for request in self.requests():
-                while self.crawler.engine.needs_backout():
-                    await self.crawler.signals.wait_for(signals.scheduler_empty)
-                yield request
+            for requests in (self.dirty_packages(), self.requests()):
+                async for request in requests:
+                    while self.crawler.engine.needs_backout():
+                        await self.crawler.signals.wait_for(signals.scheduler_empty)
+                    yield request
         except PyfError as error:
             self.problem = error
             logger.error("%s", error)
@@ -120,29 +128,56 @@ class PackageSpider(scrapy.Spider):
         """Requests made by `project_request`, most wanted first. Raises PyfError to end the crawl."""
         raise NotImplementedError(f"{type(self).__name__} must say where names come from")
 
-    async def dirty_packages(self) -> AsyncIterator[PackageItem]:
-        """Packages whose stored facts are not in the index yet, a few at a time in the pipelines."""
+    async def dirty_packages(self) -> AsyncIterator[Request]:
+        """Packages whose stored facts are not in the index yet, a few at a time in the pipelines.
+
+        They go through the engine as empty requests, because an item that `start` yields is not waited for
+        when the spider closes (Scrapy 2.19).
+        """
         store = self.session.store
+        broken = await asyncio.to_thread(store.due, "description", int(time.time()))
         seen: set[str] = set()
         for profile in self.session.profiles:
             names = await asyncio.to_thread(list, store.dirty(profile.collection, profile))
             if names:
                 logger.info("%s: %d stored packages are not in the index yet", profile.collection, len(names))
+            # A README that could not be rendered is tried again when its time has come.
+            names += sorted(broken & self.session.held[profile.collection])
             for name in names:
-                if name in seen:
-                    continue
-                seen.add(name)
-                package = await asyncio.to_thread(store.load_package, name)
-                if package is not None:
+                if name not in seen:
+                    seen.add(name)
                     await self._places.acquire()
                     self._passing_on.add(name)
-                    self.count("pyf/packages/passed_on")
-                    yield package_item(package)
+                    yield Request("data:,", callback=self.pass_on, cb_kwargs={"name": name}, dont_filter=True)
+
+    async def pass_on(self, response: Response, name: str) -> AsyncIterator[PackageItem]:
+        """A stored package -> its PackageItem."""
+        store = self.session.store
+        try:
+            item = await asyncio.to_thread(stored_item, store, name)
+        except StoreError as error:
+            self.end(error, reason="store_failed")
+            return
+        if item is None:
+            self._release(name)
+            return
+        self.count("pyf/packages/passed_on")
+        yield item
 
     def item_done(self, item: Any) -> None:
         """An item has left the pipelines: in the index, dropped or failed."""
-        if isinstance(item, PackageItem) and item.normalized_name in self._passing_on:
-            self._passing_on.discard(item.normalized_name)
+        if isinstance(item, PackageItem):
+            self._release(item.normalized_name)
+
+    async def item_failed(self, item: Any, failure: Failure) -> None:
+        """A pipeline failed in a way that nobody foresaw: the package is named, and stays dirty."""
+        if isinstance(item, PackageItem):
+            self.count("pyf/packages/failed")
+            await self.session.fail(item.normalized_name, "pipeline", str(no_answer(failure.value)))
+
+    def _release(self, name: str) -> None:
+        if name in self._passing_on:
+            self._passing_on.discard(name)
             self._places.release()
 
     def project_request(self, normalized_name: str, *, serial: int | None = None) -> Request | None:
@@ -158,7 +193,6 @@ class PackageSpider(scrapy.Spider):
             callback=self.parse_project,
             errback=self.project_failed,
             cb_kwargs={"normalized_name": normalized_name, "promised": serial},
-            meta={"handle_httpstatus_all": True, "download_maxsize": LARGEST_DOCUMENT},
             dont_filter=True,
         )
 
@@ -171,8 +205,10 @@ class PackageSpider(scrapy.Spider):
         self.count("pyf/projects/fetched")
         try:
             item = await self.collector.collect(response, normalized_name, promised)
-        except (FetchError, ParseError) as error:
+        except (FetchError, ParseError, UnstorableError) as error:
             await self.failed(normalized_name, error)
+        except StoreError as error:
+            self.end(error, reason="store_failed")
         else:
             self._fruitless = 0
             yield item
@@ -187,11 +223,15 @@ class PackageSpider(scrapy.Spider):
 
     async def failed(self, normalized_name: str, error: PyfError) -> None:
         """Note a package that could not be fetched; end the crawl when nothing answers any more."""
-        if not self.crawler.engine.running:
+        if self.stopping:
             return
         self.count("pyf/packages/failed")
         logger.warning("%s: %s", normalized_name, error)
-        await self.session.writer.fail(normalized_name, "project", str(error), int(time.time()))
+        try:
+            await self.session.fail(normalized_name, "project", str(error))
+        except StoreError as store_error:
+            self.end(store_error, reason="store_failed")
+            return
         self._fruitless = self._fruitless + 1 if isinstance(error, FetchError) and error.transport else 0
         if self._fruitless == SOURCE_DOWN_AFTER:
             self.end(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
 import time
 from collections.abc import Callable
@@ -18,19 +19,28 @@ from pyf_scrapy.parsers.simple_index import files_by_version
 from pyf_scrapy.profiles import Profile
 from pyf_scrapy.session import Session
 from pyf_scrapy.spiders.fetching import PyPI, expect_ok
-from pyf_scrapy.store import PackageFacts, StoredPackage, StoredVersion
+from pyf_scrapy.store import PackageFacts, Store, StoredPackage, StoredVersion
 
 logger = logging.getLogger(__name__)
 
 
 class Collector:
-    """Works for one crawl. `count` is told what happened (names of Scrapy stats); with `full` releases that
-    the store has are fetched again."""
+    """Works for one crawl. `count` is told what happened (names of Scrapy stats), `stopping` tells whether
+    the crawl ends; with `full` releases that the store has are fetched again."""
 
-    def __init__(self, session: Session, pypi: PyPI, count: Callable[[str], None], *, full: bool) -> None:
+    def __init__(
+        self,
+        session: Session,
+        pypi: PyPI,
+        count: Callable[[str], None],
+        stopping: Callable[[], bool],
+        *,
+        full: bool,
+    ) -> None:
         self.session = session
         self.pypi = pypi
         self.count = count
+        self.stopping = stopping
         self.full = full
 
     async def collect(self, response: Response, normalized_name: str, promised: int | None) -> PackageItem:
@@ -41,7 +51,7 @@ class Collector:
         record = parse_project(response.body, with_files=False)
         if record.normalized_name != normalized_name:
             raise FetchError(f"the answer is about {record.normalized_name!r}")
-        serial = _serial(record, response, promised)
+        serial = _serial(record, response)
         if promised is not None and serial < promised:
             self.count("pyf/projects/stale")
             logger.info("%s: the answer is older than the index (%d < %d)", normalized_name, serial, promised)
@@ -60,14 +70,18 @@ class Collector:
         name = record.normalized_name
         if record.files is None:
             page = await self.pypi.simple_page(name)
-            record = msgspec.structs.replace(record, files=files_by_version(page) if page is not None else {})
+            # An older page, or none, does not say that releases are gone.
+            if page is not None and (page.serial is None or page.serial >= serial):
+                record = msgspec.structs.replace(record, files=files_by_version(page))
         found, problems = await self._missing(record, serial, profiles)
         writer = self.session.writer
-        await writer.save(PackageFacts(project=record, serial=serial, releases=found, at=_now()))
+        if problems and self.stopping():
+            raise FetchError("the crawl is stopping")
+        await writer.save(PackageFacts(record, serial, found, int(time.time())))
         await writer.clear([name], "project")
         if problems:
             self.count("pyf/packages/failed")
-            await writer.fail(name, "release", "; ".join(problems[:5]), _now())
+            await self.session.fail(name, "release", *problems)
         else:
             await writer.clear([name], "release")
         package = await asyncio.to_thread(self.session.store.load_package, name)
@@ -143,14 +157,35 @@ def package_item(package: StoredPackage) -> PackageItem:
     )
 
 
-def _serial(record: ProjectRecord, response: Response, promised: int | None) -> int:
-    """The serial that the answer itself carries (rule R1); what the index promised only if it has none."""
+def stored_item(store: Store, normalized_name: str) -> PackageItem | None:
+    """The item of what the store has: a package, or only a checked project that never belonged to a profile
+    though an index has it. None for an unknown project."""
+    package = store.load_package(normalized_name)
+    if package is not None:
+        return dataclasses.replace(package_item(package), stored=True)
+    row = store.project(normalized_name)
+    if row is None:
+        return None
+    return PackageItem(
+        name=row.name,
+        normalized_name=normalized_name,
+        serial=row.serial,
+        revision=row.revision,
+        classifiers=row.classifiers,
+        status=row.status,
+        stored=True,
+    )
+
+
+def _serial(record: ProjectRecord, response: Response) -> int:
+    """The serial that the answer itself carries (rule R1). Raises FetchError: without it nobody can tell
+    whether the answer is up to date."""
     if record.serial is not None:
         return record.serial
     header = (response.headers.get("X-PyPI-Last-Serial") or b"").strip()
     if header.isdigit() and len(header) < 19:
         return int(header)
-    return promised or 0
+    raise FetchError("the answer has no serial")
 
 
 def _depth(profiles: list[Profile]) -> int | None:
@@ -166,7 +201,3 @@ def _depth(profiles: list[Profile]) -> int | None:
 def _usable(stored: StoredVersion | None, serial: int) -> bool:
     """Whether a stored release need not be asked for again at this serial of its project."""
     return stored is not None and (not stored.partial or stored.serial == serial)
-
-
-def _now() -> int:
-    return int(time.time())

@@ -17,11 +17,10 @@ from pyf_scrapy.parsers.simple_index import SimplePage, parse_simple_page
 
 SIMPLE_JSON = "application/vnd.pypi.simple.v1+json"
 
-#: Largest project, release or simple page that is read, in bytes (PyPI's largest are a few MB).
-LARGEST_DOCUMENT = 50 * 1024 * 1024
-
 #: Largest simple index that is read, in bytes (47 MB in 2026).
 LARGEST_INDEX = 250 * 1024 * 1024
+
+INDEX_TIMEOUT = 600.0  # seconds
 
 Fetch = Callable[[Request], Awaitable[Response]]
 
@@ -32,14 +31,15 @@ class InlineFetch:
     What still waits when the crawl stops is given up: the next run fetches it.
     """
 
-    def __init__(self, crawler: Crawler, concurrency: int) -> None:
+    def __init__(self, crawler: Crawler, concurrency: int, stopping: Callable[[], bool]) -> None:
         self.crawler = crawler
+        self.stopping = stopping
         self._slots = asyncio.Semaphore(concurrency)
 
     async def __call__(self, request: Request) -> Response:
         """Raises FetchError if there is no answer."""
         async with self._slots:
-            if not self.crawler.engine.running:
+            if self.stopping():
                 raise FetchError("the crawl is stopping", transport=True)
             try:
                 return await self.crawler.engine.download_async(request)
@@ -67,7 +67,7 @@ class PyPI:
         request = Request(
             f"{self.base}/simple/",
             headers={"Accept": SIMPLE_JSON, **({"If-None-Match": etag} if etag else {})},
-            meta={"download_maxsize": LARGEST_INDEX, "download_warnsize": 0},
+            meta={"download_maxsize": LARGEST_INDEX, "download_timeout": INDEX_TIMEOUT},
         )
         try:
             response = await self.fetch(request)
@@ -92,9 +92,7 @@ class PyPI:
         return None if response is None else parse_release(response.body).metadata
 
     async def _get(self, url: str, headers: dict[str, str] | None = None) -> Response | None:
-        response = await self.fetch(
-            Request(url, headers=headers, meta={"download_maxsize": LARGEST_DOCUMENT})
-        )
+        response = await self.fetch(Request(url, headers=headers))
         if response.status == 404:
             return None
         expect_ok(response)
@@ -107,7 +105,8 @@ def expect_ok(response: Response) -> None:
         target = (response.headers.get("Location") or b"").decode("latin-1")[:200]
         raise FetchError(f"HTTP {response.status}: it redirects to {target!r}, which is not followed")
     if response.status != 200:
-        raise FetchError(f"HTTP {response.status}", transport=response.status >= 500)
+        # 403 or 429 for everything is as good as no answer; 404 and 410 are one.
+        raise FetchError(f"HTTP {response.status}", transport=response.status not in {404, 410})
 
 
 def no_answer(error: BaseException | None) -> FetchError:

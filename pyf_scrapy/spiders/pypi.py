@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import math
 import time
@@ -12,7 +13,7 @@ from typing import Any
 from packaging.utils import canonicalize_name
 from scrapy import Request
 
-from pyf_scrapy.exceptions import FetchError, UsageProblem
+from pyf_scrapy.exceptions import FetchError, ParseError, UsageProblem
 from pyf_scrapy.items import PackageItem
 from pyf_scrapy.parsers.simple_index import parse_index
 from pyf_scrapy.session import Target
@@ -22,6 +23,10 @@ from pyf_scrapy.store.index_file import IndexFile
 from pyf_scrapy.sync.work_list import WorkList, work_list
 
 logger = logging.getLogger(__name__)
+
+
+#: An index and an offset into it.
+Place = tuple[IndexFile, int]
 
 
 class PypiSpider(PackageSpider):
@@ -54,25 +59,36 @@ class PypiSpider(PackageSpider):
         index = await self.read_index()
         work = await asyncio.to_thread(self.compute_work, index, full=self.full)
         self.report(index, work)
-        finished = False
-        while not finished:
-            finished = True
-            read_at = time.monotonic()
-            for place in work:
-                if time.monotonic() - read_at >= refresh:
-                    finished = False
-                    index = await self.read_index()
-                    work = await asyncio.to_thread(self.compute_work, index, full=False)
-                    logger.info("Read the index again: %d projects left to check", len(work))
-                    break
-                normalized_name, _, serial = index.entry_at(place)
-                if self._asked_for.get(normalized_name) == serial:
+        places = _places(index, work)
+        read_at = time.monotonic()
+        while (entry := next(places, None)) is not None:
+            if time.monotonic() - read_at >= refresh:
+                newer = await self.compare_again()
+                read_at = time.monotonic()
+                if newer is not None:
+                    # What is left differs in the new index, too; with `full` it may not differ at all.
+                    places = itertools.chain(newer, [entry], places) if self.full else newer
                     continue
-                request = self.project_request(normalized_name, serial=serial)
-                if request is None:
-                    return
-                self._asked_for[normalized_name] = serial
-                yield request
+            index, place = entry
+            normalized_name, _, serial = index.entry_at(place)
+            if self._asked_for.get(normalized_name) == serial:
+                continue
+            request = self.project_request(normalized_name, serial=serial)
+            if request is None:
+                return
+            self._asked_for[normalized_name] = serial
+            yield request
+
+    async def compare_again(self) -> Iterator[Place] | None:
+        """What differs by now; None when the index cannot be read just now: the crawl has work enough."""
+        try:
+            index = await self.read_index()
+        except (FetchError, ParseError) as error:
+            logger.warning("%s; going on with the last one", error)
+            return None
+        work = await asyncio.to_thread(self.compute_work, index, full=False)
+        logger.info("Read the index again: %d projects differ", len(work))
+        return _places(index, work)
 
     def item_done(self, item: Any) -> None:
         super().item_done(item)
@@ -131,10 +147,16 @@ class PypiSpider(PackageSpider):
         )
 
 
+def _places(index: IndexFile, work: WorkList) -> Iterator[Place]:
+    return ((index, place) for place in work)
+
+
 def _write_index(file: IndexFile, body: bytes, etag: str) -> int:
     """Parse the index and keep it; returns the number of unusable entries. Raises FetchError, ParseError."""
     index = parse_index(body)
-    if index.projects and all(entry.serial is None for entry in index.projects):
+    if not index.projects:
+        raise FetchError("the index lists no project: is PYPI_URL a PyPI?")
+    if all(entry.serial is None for entry in index.projects):
         raise FetchError("the index has no serials (_last-serial): is PYPI_URL a PyPI?")
     file.write(
         ((canonicalize_name(entry.name), entry.name, entry.serial) for entry in index.projects),

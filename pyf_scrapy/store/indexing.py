@@ -45,14 +45,15 @@ class Indexing(StorePart):
         created_at: int,
         server: str,
         present: Mapping[str, Set[str]] | None = None,
+        redated: bool = False,
     ) -> None:
         """Remember a collection, and doubt what no longer fits it.
 
-        Another physical collection, creation or server: what is known of it is compared with `present`, the
-        ids that it holds by package (None: it is empty). On the same server, a package of which all
-        documents are there stays as it is, because Typesense 0.24.1 dates a collection anew when it is
-        started; all else is in doubt. Another number of releases: documents differ, so all its packages
-        are dirty; what was sent is known. Another definition changes who belongs to it, which `dirty`
+        Another physical collection, creation or server: all is in doubt but what `present` (None: empty) says
+        of it, the ids that it holds by package. With `redated` another creation alone is no doubt as long as
+        all documents of a package are there: Typesense 0.24.1 dates a collection anew when it is started.
+        Another number of releases, or of releases with text: documents differ, so all its packages are
+        dirty; what was sent is known. Another definition otherwise changes who belongs to it, which `dirty`
         finds out by itself.
         """
         plain = msgspec.json.decode(msgspec.json.encode(definition))  # as it will be read again
@@ -63,9 +64,9 @@ class Indexing(StorePart):
                 return
             connection.execute(self._database.upsert(collections), [row._asdict()])
             if known is None or known[3:] != row[3:]:
-                trusted = known is not None and (known.physical, known.server) == (physical, server)
-                self._compare(connection, collection, present or {}, trusted)
-            if known is not None and known.releases != releases:
+                is_same = known is not None and (known.physical, known.server) == (physical, server)
+                self._compare(connection, collection, present or {}, trusted=redated and is_same)
+            if known is not None and _shape(known) != _shape(row):
                 connection.execute(_DOUBT_ALL, {"of": collection})
 
     def collection(self, name: str) -> CollectionRow | None:
@@ -145,7 +146,7 @@ class Indexing(StorePart):
             lock.release()
 
     def _compare(
-        self, connection: Connection, collection: str, present: Mapping[str, Set[str]], trusted: bool
+        self, connection: Connection, collection: str, present: Mapping[str, Set[str]], *, trusted: bool
     ) -> None:
         """Make the rows say what the collection holds: what is there but in doubt has hash b""."""
         known = {row.normalized_name: row for row in connection.execute(_ALL, {"of": collection})}
@@ -163,6 +164,11 @@ class Indexing(StorePart):
     def _upsert(self, connection: Connection, rows: Mapping[str, dict[str, Any]]) -> None:
         if rows:
             connection.execute(self._database.upsert(indexed), list(rows.values()))
+
+
+def _shape(row: CollectionRow) -> tuple[Any, ...]:
+    """What the documents of a package depend on besides its facts."""
+    return row.releases, row.definition.get("descriptions")
 
 
 def _collection(connection: Connection, name: str) -> CollectionRow | None:

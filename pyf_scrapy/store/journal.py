@@ -13,7 +13,7 @@ from pyf_scrapy.store.database import chunks
 from pyf_scrapy.store.part import NAMES
 from pyf_scrapy.store.records import Event, Failure, FailureRow, Run, Status
 from pyf_scrapy.store.tables import events, failures, indexed, packages, projects, releases, runs
-from pyf_scrapy.store.worklist import WorkList
+from pyf_scrapy.store.worklist import Waiting
 
 _FIRST_DELAY = 300  # seconds until a failed package is due again; doubled each time
 _LONGEST_DELAY = 86_400
@@ -22,7 +22,7 @@ _LONGEST_REASON = 500  # characters
 _FAILURES = select(failures).where(failures.c.normalized_name.in_(NAMES))
 
 
-class Journal(WorkList):
+class Journal(Waiting):
     """The methods of `Store` about failures, runs, events and counts."""
 
     def record_failures(self, failed: Sequence[Failure]) -> None:

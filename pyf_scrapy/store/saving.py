@@ -33,17 +33,19 @@ _NOTE = insert(events)
 class Saving(StorePart):
     """The methods of `Store` that write projects, packages and their releases."""
 
-    def record_checks(self, checks: Sequence[Check]) -> None:
-        """Note projects that were looked at and match nothing; one transaction.
+    def record_checks(self, checks: Sequence[Check]) -> list[bool]:
+        """Note projects that were looked at and match nothing; one transaction. Returns which were taken.
 
         An answer older than what is stored is ignored. A package keeps its facts: the next crawl for which
         it matches fetches it again (`candidates`), because these are older than the check. A package that
         lost its releases ("empty") keeps its classifiers, too: an empty answer does not name any.
         """
+        taken: list[bool] = []
         self._classifiers.learn(name for check in checks for name in check.classifiers)
         with self._database.write() as connection:
             for some in _without_repeats(checks, lambda check: check.normalized_name):
-                self._record_checks(connection, some)
+                taken += self._record_checks(connection, some)
+        return taken
 
     def save_packages(self, facts: Sequence[PackageFacts]) -> list[int]:
         """Store what was fetched of members and return the revision of each; one transaction.
@@ -59,12 +61,13 @@ class Saving(StorePart):
                 revisions += self._save_packages(connection, some)
         return revisions
 
-    def _record_checks(self, connection: Connection, checks: Sequence[Check]) -> None:
+    def _record_checks(self, connection: Connection, checks: Sequence[Check]) -> list[bool]:
         known = _rows(connection, _CHECKED, (check.normalized_name for check in checks))
-        rows, notes = [], []
+        rows, notes, taken = [], [], []
         for check in checks:
             row = known.get(check.normalized_name)
-            if row is not None and check.serial < row.serial:
+            taken.append(row is None or check.serial >= row.serial)
+            if not taken[-1]:
                 continue
             packed = self._classifiers.encode(check.classifiers)
             revision = row.revision if row is not None else 0
@@ -72,6 +75,8 @@ class Saving(StorePart):
                 packed = row.classifiers if check.status == EMPTY else packed
                 decode = self._classifiers.decode
                 event = reclassified(decode(row.classifiers), decode(packed))
+                if event is None and check.status != row.status:
+                    event = Happened("emptied" if check.status == EMPTY else "filled")
                 if event is not None:
                     revision += 1
                     notes.append(_note(check.at, check.normalized_name, event))
@@ -88,6 +93,7 @@ class Saving(StorePart):
             )
         _execute(connection, self._database.upsert(projects), rows)
         _execute(connection, _NOTE, notes)
+        return taken
 
     def _save_packages(self, connection: Connection, facts: Sequence[PackageFacts]) -> list[int]:
         names = [fact.project.normalized_name for fact in facts]

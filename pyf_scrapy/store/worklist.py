@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sqlalchemy import and_, select
+from sqlalchemy import and_, bindparam, select
 
 from pyf_scrapy.profiles import Profile
 from pyf_scrapy.store.changes import deep_enough
 from pyf_scrapy.store.database import chunks
 from pyf_scrapy.store.part import NAMES, AnyRow, StorePart
 from pyf_scrapy.store.records import ACTIVE
-from pyf_scrapy.store.tables import indexed, packages, projects
+from pyf_scrapy.store.tables import failures, indexed, packages, projects
 
 _CHECKED = (
     select(projects.c.normalized_name, projects.c.classifiers, projects.c.serial)
@@ -24,11 +24,15 @@ _DEPTHS = select(packages.c.normalized_name, packages.c.serial, packages.c.depth
 _MEMBERS = (
     select(packages.c.normalized_name, projects.c.classifiers)
     .join(projects, projects.c.normalized_name == packages.c.normalized_name)
+    .where(projects.c.status == ACTIVE)
     .order_by(packages.c.normalized_name)
+)
+_DUE = select(failures.c.normalized_name).where(
+    failures.c.stage == bindparam("of_stage"), failures.c.next_try <= bindparam("at")
 )
 
 
-class WorkList(StorePart):
+class Waiting(StorePart):
     """The methods of `Store` that name packages of a profile."""
 
     def candidates(self, profile: Profile, releases: int | None) -> Iterator[str]:
@@ -54,31 +58,45 @@ class WorkList(StorePart):
 
     def dirty(self, collection: str, profile: Profile) -> Iterator[str]:
         """Packages of which the collection does not show the stored facts: those that the profile takes and
-        that are not indexed at their revision, and those that are indexed and that it takes no more."""
+        that are not indexed at their revision, and those that are indexed and that it takes no more, for
+        example because they lost their releases."""
         matches = self._classifiers.matcher(profile)
+        here = and_(
+            indexed.c.normalized_name == projects.c.normalized_name, indexed.c.collection == collection
+        )
         query = (
             select(
                 packages.c.normalized_name,
                 projects.c.classifiers,
                 projects.c.revision,
+                projects.c.status,
                 indexed.c.collection.is_not(None).label("is_indexed"),
                 indexed.c.indexed_revision,
             )
             .join(projects, projects.c.normalized_name == packages.c.normalized_name)
-            .outerjoin(
-                indexed,
-                and_(
-                    indexed.c.normalized_name == packages.c.normalized_name,
-                    indexed.c.collection == collection,
-                ),
-            )
+            .outerjoin(indexed, here)
             .order_by(packages.c.normalized_name)
         )
 
         def is_dirty(row: AnyRow) -> bool:
-            if matches(row.normalized_name, row.classifiers):
+            if row.status == ACTIVE and matches(row.normalized_name, row.classifiers):
                 return bool(row.indexed_revision != row.revision)
             return bool(row.is_indexed)
 
         for rows in self._pages(lambda last: query.where(packages.c.normalized_name > last)):
             yield from (row.normalized_name for row in rows if is_dirty(row))
+        # Checked and of no profile, though the collection has documents of it: they are from an older store.
+        strangers = (
+            select(indexed.c.normalized_name)
+            .join(projects, here)
+            .outerjoin(packages, packages.c.normalized_name == indexed.c.normalized_name)
+            .where(packages.c.normalized_name.is_(None))
+        )
+        with self._database.read() as connection:
+            names = connection.execute(strangers).scalars().all()
+        yield from names
+
+    def due(self, stage: str, at: int) -> set[str]:
+        """Projects that failed at `stage` and are to be tried again by `at`."""
+        with self._database.read() as connection:
+            return set(connection.execute(_DUE, {"of_stage": stage, "at": at}).scalars())

@@ -6,7 +6,7 @@ import asyncio
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple, ParamSpec, TypeVar
+from typing import Any, NamedTuple
 
 from pyf_scrapy.exceptions import StoreError
 from pyf_scrapy.store.records import Check, Failure, PackageFacts, UnstorableError
@@ -14,9 +14,6 @@ from pyf_scrapy.store.store import Store
 
 #: Most writes in one batch.
 BATCH = 500
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 # Writes many elements in one transaction; returns a result for each, or None when there are none.
 _Kind = Callable[[Sequence[Any]], Sequence[Any] | None]
@@ -43,9 +40,10 @@ class StoreWriter:
         self._task: asyncio.Task[None] | None = None
         self._closed = False
 
-    async def check(self, check: Check) -> None:
-        """`Store.record_checks` for one project."""
-        await self._write(self._store.record_checks, check)
+    async def check(self, check: Check) -> bool:
+        """`Store.record_checks` for one project; False when something newer is stored."""
+        taken: bool = await self._write(self._store.record_checks, check)
+        return taken
 
     async def save(self, facts: PackageFacts) -> int:
         """`Store.save_packages` for one package; returns its revision."""
@@ -59,11 +57,6 @@ class StoreWriter:
     async def clear(self, names: Iterable[str], stage: str | None = None) -> None:
         """`Store.clear_failures`."""
         await self._write(self._clear, (tuple(names), stage))
-
-    async def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Call any other method of the store in the writer's thread, in its turn."""
-        result: T = await self._write(_call, lambda: function(*args, **kwargs))
-        return result
 
     async def close(self) -> None:
         """Write what is waiting and end the thread; later calls raise StoreError. The store stays open."""
@@ -108,10 +101,6 @@ class StoreWriter:
             self._store.clear_failures(cleared, stage)
 
 
-def _call(functions: Sequence[Callable[[], Any]]) -> list[Any]:
-    return [function() for function in functions]
-
-
 def _write_batch(batch: Sequence[_Write]) -> list[Any]:
     """The result or the error of each write."""
     results: list[Any] = [None] * len(batch)
@@ -119,10 +108,8 @@ def _write_batch(batch: Sequence[_Write]) -> list[Any]:
     for place, write in enumerate(batch):
         kinds[write.kind].append(place)
     for kind, places in kinds.items():
-        # Calls have nothing in common: each is a batch of its own.
-        for some in [[place] for place in places] if kind is _call else [places]:
-            for place, result in zip(some, _results(kind, [batch[p].element for p in some]), strict=True):
-                results[place] = result
+        for place, result in zip(places, _results(kind, [batch[p].element for p in places]), strict=True):
+            results[place] = result
     return results
 
 

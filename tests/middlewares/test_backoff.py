@@ -33,6 +33,7 @@ SETTINGS = {
         (format_datetime(datetime(2026, 11, 21, 12, 1, tzinfo=UTC), usegmt=True).encode(), 60.0),
         (b"Sat, 21 Nov 2026 11:00:00 GMT", 0.0),
         (b"Sat, 21 Nov 2026 14:00:00 +0100", 3600.0),
+        (b"Mon, 01 Jan 99999999999999999999 00:00:00 GMT", None),
         (b"soon", None),
         (b"-5", None),
         (b"1.5", None),

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 from pyf_scrapy.exceptions import SearchError
-from pyf_scrapy.items import CollectionChange
 from pyf_scrapy.replica.options import Options
 from pyf_scrapy.replica.runner import Handle, running_replica
 from pyf_scrapy.search import supervisor
-from pyf_scrapy.search.batches import Batch, Batcher, Entry, Outcome
+from pyf_scrapy.search.batches import Batch, Batcher, Entry, Result
+from pyf_scrapy.search.changes import change
 from pyf_scrapy.search.embedded import Server, embedded_server
 from pyf_scrapy.search.schema import schema
 from tests.crawling import Place, true_documents
@@ -126,32 +126,30 @@ def test_older_facts_never_reach_the_index(place: Place) -> None:
     with place.store() as store, place.connection() as connection:
         connection.client.api_call.post("/collections", dict, body=schema("plone-1"))
         batch = Batch(store, connection, "plone", "plone-1")
-        change = CollectionChange(documents=[{"id": "x==1"}], hashes={"x==1": b"h"})
-        [outcome] = batch.send([Entry("x", 7, change, [b'{"id": "x==1"}'])])
-        assert outcome.superseded
-        assert outcome.stored == 0
+        [result] = batch.send([Entry.of("x", 7, change([{"id": "x==1"}], {}))])
+        assert result.superseded
+        assert result.stored == 0
         assert store.indexed("plone", ["x"]) == {}
 
 
 async def test_a_batch_is_sent_when_it_is_full_and_when_it_has_waited() -> None:
     sent: list[int] = []
 
-    def send(entries: Any) -> list[Outcome]:
+    def send(entries: Any) -> list[Result]:
         sent.append(len(entries))
-        return [Outcome(stored=len(entry.lines)) for entry in entries]
+        return [Result(stored=len(entry.lines)) for entry in entries]
 
     batcher = Batcher(send, documents=3, size=10**6, linger=0.01)
-    change = CollectionChange(documents=[{"id": "a"}, {"id": "b"}])
-    assert (await batcher.add("one", 1, change)).stored == 2
+    assert (await batcher.add("one", 1, change([{"id": "a"}, {"id": "b"}], {}))).stored == 2
     await batcher.close()
     assert sent == [1]
 
 
 async def test_whoever_waits_for_a_batch_learns_that_it_failed() -> None:
-    def send(entries: Any) -> list[Outcome]:
+    def send(entries: Any) -> list[Result]:
         raise SearchError("the server is gone")
 
     batcher = Batcher(send, documents=1, size=10**6, linger=60)
     with pytest.raises(SearchError, match="gone"):
-        await batcher.add("one", 1, CollectionChange(documents=[{"id": "a"}]))
+        await batcher.add("one", 1, change([{"id": "a"}], {}))
     await batcher.close()

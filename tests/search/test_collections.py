@@ -201,13 +201,19 @@ def client_answering(answer: Callable[[httpx.Request], httpx.Response]) -> types
     [
         (b'{"success":true}', "1 results for 2 documents"),
         (b'{"success":true}\n{"succ', "not understood"),
-        (b'{"success":true}\n{"success":false,"code":503,"error":"not ready"}', "not ready"),
     ],
 )
 def test_an_import_that_is_not_fully_answered_is_not_done(answer: bytes, reason: str) -> None:
     client = client_answering(lambda request: httpx.Response(200, content=answer))
     with pytest.raises(SearchError, match=reason):
         import_documents(client, "x-1", [document("p==1"), document("p==2")])
+
+
+def test_a_line_that_the_server_itself_failed_at_is_refused_alone() -> None:
+    """One document that breaks the server must not keep all others out for ever."""
+    answer = b'{"success":true}\n{"success":false,"code":500,"error":"broken"}'
+    client = client_answering(lambda request: httpx.Response(200, content=answer))
+    assert import_documents(client, "x-1", [document("p==1"), document("p==2")]) == [None, "broken (500)"]
 
 
 def test_an_export_that_is_cut_off_does_not_look_complete() -> None:

@@ -102,8 +102,6 @@ async def test_a_project_json_without_releases_takes_them_from_the_simple_page(s
         ({"last_serial": 70}, {}, 99, 70),
         ({"last_serial": "70"}, {}, None, 70),
         ({"last_serial": None}, {"X-PyPI-Last-Serial": "71"}, 99, 71),
-        ({"last_serial": None}, {"X-PyPI-Last-Serial": "no"}, 99, 99),
-        ({"last_serial": None}, {}, None, 0),
     ],
 )
 async def test_the_serial_is_that_of_the_answer(
@@ -112,6 +110,24 @@ async def test_the_serial_is_that_of_the_answer(
     """Storing what the index promised instead would mark a stale answer as up to date for ever."""
     pypi = PyPI(**{JSON: project(**body), RELEASE: {"info": info("1.0"), "urls": []}})
     assert (await collect(spider, pypi, promised, **headers)).serial == serial
+
+
+@pytest.mark.parametrize("headers", [{}, {"X-PyPI-Last-Serial": "no"}])
+async def test_an_answer_without_serial_proves_nothing(
+    spider: ProjectSpider, headers: dict[str, str]
+) -> None:
+    with pytest.raises(FetchError, match="no serial"):
+        await collect(spider, PyPI(**{JSON: project(last_serial=None)}), 99, **headers)
+
+
+async def test_an_old_or_missing_simple_page_takes_no_release_away(spider: ProjectSpider) -> None:
+    release = {RELEASE: {"info": info("1.0"), "urls": []}}
+    await collect(spider, PyPI(**{JSON: project()} | release))
+    body = project(last_serial=71)
+    del body["releases"]
+    for answers in ({}, {PAGE: page("1.1", serial=70)}):
+        item = await collect(spider, PyPI(**{JSON: body} | release | answers))
+        assert [release.version for release in item.releases] == ["1.1", "1.0"]
 
 
 async def test_an_answer_about_another_project_is_not_believed(spider: ProjectSpider) -> None:

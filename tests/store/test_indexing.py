@@ -56,6 +56,7 @@ def test_a_server_started_anew_keeps_what_it_still_has(store: Store) -> None:
     open_plone(
         store,
         created_at=6,
+        redated=True,
         present={"a": {"a==1"}, "b": {"b==2"}, "c": {"c==1"}, "stranger": {"stranger==1"}},
     )
     assert store.indexed("plone", ["a", "b", "c", "gone", "stranger"]) == {
@@ -66,7 +67,7 @@ def test_a_server_started_anew_keeps_what_it_still_has(store: Store) -> None:
     }
 
 
-@pytest.mark.parametrize("other", [{"physical": "plone-2"}, {"server": "embedded"}])
+@pytest.mark.parametrize("other", [{"physical": "plone-2"}, {"server": "embedded"}, {"created_at": 6}])
 def test_what_another_server_has_is_sent_again(store: Store, other: dict[str, Any]) -> None:
     open_plone(store)
     store.finish_index("plone", [("a", 1, {"a==1": b"12345678"})])
@@ -87,7 +88,9 @@ def test_another_index_knows_nothing(store: Store, other: dict[str, Any]) -> Non
     assert store.indexed("django", ["some-pkg"]).keys() == {"some-pkg"}
 
 
-@pytest.mark.parametrize("other", [{"releases": None}, {"releases": 1}])
+@pytest.mark.parametrize(
+    "other", [{"releases": None}, {"releases": 1}, {"definition": DEFINITION | {"descriptions": "all"}}]
+)
 def test_another_number_of_releases_makes_all_packages_dirty(store: Store, other: dict[str, Any]) -> None:
     """releases=all after releases=3: all may be stored already, and nothing else would send them."""
     store.save_packages([facts("1.0")])

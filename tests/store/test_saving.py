@@ -188,8 +188,9 @@ def test_a_package_without_releases_keeps_its_classifiers(store: Store) -> None:
     store.record_checks([check("Some.Pkg", serial=12, classifiers=(), status="empty")])
     row = store.project("some-pkg")
     assert row is not None
-    assert (row.status, row.classifiers, row.serial, row.revision) == ("empty", PLONE, 12, 1)
-    assert store.save_packages([facts("1.0", serial=13)]) == [2]
+    assert (row.status, row.classifiers, row.serial, row.revision) == ("empty", PLONE, 12, 2)
+    assert store.events()[-1].kind == "emptied"
+    assert store.save_packages([facts("1.0", serial=13)]) == [3]
     row = store.project("some-pkg")
     assert row is not None
     assert row.status == "active"

@@ -1,0 +1,36 @@
+"""What a package means for a collection: what to send, what to delete, what is true afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pyf_scrapy.search.documents import document_hash
+
+
+@dataclass(frozen=True)
+class Change:
+    """One package's change of one collection.
+
+    `wanted` are all its documents, `documents` those of them that differ from what the collection had
+    (`before`: document id -> hash, b"" = unknown), `deleted` the ids that have to go, `hashes` what it holds
+    afterwards.
+    """
+
+    wanted: Sequence[dict[str, Any]] = ()
+    hashes: Mapping[str, bytes] = field(default_factory=dict)
+    before: Mapping[str, bytes] = field(default_factory=dict)
+
+    @property
+    def documents(self) -> list[dict[str, Any]]:
+        return [d for d in self.wanted if self.before.get(d["id"]) != self.hashes[d["id"]]]
+
+    @property
+    def deleted(self) -> list[str]:
+        return [known for known in self.before if known not in self.hashes]
+
+
+def change(wanted: Sequence[dict[str, Any]], before: Mapping[str, bytes]) -> Change:
+    """The change that makes a collection which holds `before` hold exactly `wanted`."""
+    return Change(wanted, {document["id"]: document_hash(document) for document in wanted}, before)
