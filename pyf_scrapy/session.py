@@ -137,7 +137,11 @@ class Session:
         identity = (collection.name, collection.created_at, connection.identity)
         with store.index_lock(profile.collection):
             known = store.collection(profile.collection)
-            is_known = known is not None and (known.physical, known.created_at, known.server) == identity
+            is_known = (
+                known is not None
+                and (known.physical, known.created_at, known.server) == identity
+                and store.documents_known(profile.collection) == collection.documents
+            )
             store.open_collection(
                 profile.collection,
                 profile.definition() | {"descriptions": self.settings["DESCRIPTIONS"]},

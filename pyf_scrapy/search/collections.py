@@ -26,11 +26,13 @@ _MAX_FILTER = 1_200
 
 
 class Collection(NamedTuple):
-    """A collection as it stands behind its alias; `created_at` (epoch seconds) tells it from a later one."""
+    """A collection as it stands behind its alias; `created_at` (epoch seconds) tells it from a later one,
+    as far as the two are not of the same second; `documents` is how many it holds."""
 
     alias: str
     name: str
     created_at: int
+    documents: int
 
 
 class _ImportResult(msgspec.Struct):
@@ -75,7 +77,7 @@ def ensure_collection(client: typesense.Client, alias: str) -> Collection:
     found = get(client, path("collections", target))
     if found is None:
         raise SearchError(f"collection {target} was deleted while it was being set up; try again")
-    return Collection(alias, target, found["created_at"])
+    return Collection(alias, target, found["created_at"], found["num_documents"])
 
 
 def import_documents(client: typesense.Client, collection: str, lines: Sequence[bytes]) -> list[str | None]:

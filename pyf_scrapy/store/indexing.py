@@ -52,6 +52,7 @@ class Indexing(StorePart):
         Another physical collection, creation or server: all is in doubt but what `present` (None: empty) says
         of it, the ids that it holds by package. With `redated` another creation alone is no doubt as long as
         all documents of a package are there: Typesense 0.24.1 dates a collection anew when it is started.
+        `present` given for a collection that seems the same says what it really holds.
         Another number of releases, or of releases with text: documents differ, so all its packages are
         dirty; what was sent is known. Another definition otherwise changes who belongs to it, which `dirty`
         finds out by itself.
@@ -60,12 +61,13 @@ class Indexing(StorePart):
         row = CollectionRow(collection, plain, releases, physical, created_at, server)
         with self._database.write() as connection:
             known = _collection(connection, collection)
-            if known == row:
+            if known == row and present is None:
                 return
             connection.execute(self._database.upsert(collections), [row._asdict()])
-            if known is None or known[3:] != row[3:]:
+            if known is None or known[3:] != row[3:] or present is not None:
                 is_same = known is not None and (known.physical, known.server) == (physical, server)
-                self._compare(connection, collection, present or {}, trusted=redated and is_same)
+                is_same &= redated or (known is not None and known.created_at == created_at)
+                self._compare(connection, collection, present or {}, trusted=is_same)
             if known is not None and _shape(known) != _shape(row):
                 connection.execute(_DOUBT_ALL, {"of": collection})
 
@@ -87,6 +89,12 @@ class Indexing(StorePart):
             with self._database.read() as connection:
                 found.update(_indexed(connection, collection, some))
         return found
+
+    def documents_known(self, collection: str) -> int:
+        """How many documents the collection has, by what was sent to it."""
+        with self._database.read() as connection:
+            rows = connection.execute(_ALL, {"of": collection})
+            return sum(len(_hashes.decode(row.hashes)) for row in rows)
 
     def indexed_names(self, collection: str) -> Iterator[str]:
         """The packages that the collection has, or may have, documents of; by name."""

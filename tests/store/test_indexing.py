@@ -67,6 +67,15 @@ def test_a_server_started_anew_keeps_what_it_still_has(store: Store) -> None:
     }
 
 
+def test_a_collection_made_anew_in_the_same_second_is_seen_to_be_empty(store: Store) -> None:
+    open_plone(store)
+    store.finish_index("plone", [("a", 1, {"a==1": b"12345678"})])
+    assert store.documents_known("plone") == 1
+    open_plone(store, present={})
+    assert store.documents_known("plone") == 0
+    assert store.indexed("plone", ["a"]) == {}
+
+
 @pytest.mark.parametrize("other", [{"physical": "plone-2"}, {"server": "embedded"}, {"created_at": 6}])
 def test_what_another_server_has_is_sent_again(store: Store, other: dict[str, Any]) -> None:
     open_plone(store)
