@@ -44,7 +44,7 @@ def steps(replica: Replica, profiles: Sequence[Profile]) -> list[Step]:
     crawl = ("crawl", "pypi", "-a", f"profile={','.join(each.key for each in profiles)}")
     here = ("-p", profile.key)
     return [
-        Step("Fetch every project once; what matches a profile goes to its search collection.", crawl),
+        Step("Fetch every project once; what matches a profile goes to its collection.", crawl),
         Step("How far is it, what is in the index?", ("status",)),
         Step(f"Which {profile.name} packages are in the best health?", ("search", *here, "--per-page", "5")),
         Step("Search by a name, with a letter missing ...", ("search", typo, *here)),

@@ -7,6 +7,7 @@ names another file; set to nothing it means none. What the environment sets (eve
 
 from __future__ import annotations
 
+import difflib
 import io
 import os
 from collections.abc import Mapping
@@ -235,14 +236,19 @@ def ceiling(pypi_url: str, requests_per_second: float | None) -> float:
 
 
 def obsolete(environ: Mapping[str, str]) -> list[str]:
-    """One line for each variable of the seeds that is set but not used. Best asked about `.env` only: other
-    programs may well own a REDIS_HOST.
+    """One line for each variable that is set but not used: of the seeds, or mistyped. Best asked about `.env`
+    only: other programs may well own a REDIS_HOST.
     """
+    known = {setting.name: setting for setting in SETTINGS}
+    families = {name.partition("_")[0] + "_" for name in known}
     hints = []
-    for name in sorted(environ):
+    for name in sorted(environ.keys() - known.keys() - {ENV_FILE_VARIABLE}):
         reason = next((reason for pattern, reason in RENAMED.items() if fnmatchcase(name, pattern)), None)
         if reason:
             hints.append(f"{name} is not used; {reason}")
+        elif name.startswith(tuple(families)):
+            near = difflib.get_close_matches(name, known, n=1)
+            hints.append(f"{name} is not a setting" + (f"; did you mean {near[0]}?" if near else ""))
     return hints
 
 

@@ -60,6 +60,12 @@ class StoreError(PyfError):
     """Raised by `store` when the database cannot be opened or belongs to something else."""
 
 
+class OtherStoreError(StoreError, UsageProblem):
+    """Raised by `store` when the database has the facts of another PYPI_URL."""
+
+    exit_code = UsageProblem.exit_code
+
+
 class RenderError(PyfError):
     """Raised by `metadata.renderer` when a README could not be rendered within its bounds."""
 

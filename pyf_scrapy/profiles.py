@@ -206,7 +206,7 @@ def select(spec: str, profiles: Mapping[str, Profile]) -> list[Profile]:
         raise ProfileError(f"no profile named; known: {known}")
     for key in wanted:
         if key not in profiles and key != ALL:
-            raise ProfileError(f"unknown profile {key[:60]!r}; known: {known}{did_you_mean(key, profiles)}")
+            raise ProfileError(f"unknown profile {key[:60]!r}{did_you_mean(key, profiles)}; known: {known}")
     return list(profiles.values()) if ALL in wanted else [profiles[key] for key in wanted]
 
 

@@ -199,11 +199,13 @@ async def _abandonable(work: Callable[[], None]) -> None:
     await done
 
 
-def open_store(settings: Mapping[str, Any]) -> Store:
-    """Open the store of the settings: DATABASE_URL, else SQLite in PYF_DATA_DIR. Raises StoreError."""
-    return Store(
-        store_url(settings), pypi_url=settings.get("PYPI_URL"), folder=Path(settings["PYF_DATA_DIR"])
-    )
+def open_store(settings: Mapping[str, Any], *, of_any_pypi: bool = False) -> Store:
+    """Open the store of the settings: DATABASE_URL, else SQLite in PYF_DATA_DIR.
+
+    Raises StoreError, also when it has the facts of another PYPI_URL, unless that does not matter.
+    """
+    pypi_url = None if of_any_pypi else str(settings["PYPI_URL"])
+    return Store(store_url(settings), pypi_url=pypi_url, folder=Path(settings["PYF_DATA_DIR"]))
 
 
 def store_url(settings: Mapping[str, Any]) -> str:

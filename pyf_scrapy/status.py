@@ -102,13 +102,15 @@ def overview(
     file = Database(store_url(settings)).file
     if file is not None and not file.exists():
         return empty
-    with open_store(settings) as store:
+    with open_store(settings, of_any_pypi=True) as store:
+        empty = replace(empty, pypi_url=store.pypi_url or empty.pypi_url)
         counts = store.status()
         runs = store.runs(_RUNS_ASKED)
         rows = [row for row in store.collections() if collection in (None, row.collection)]
         found = _with_index(replace(empty, crawled=True), settings, store, runs)
         states = [_collection(store, row) for row in rows]
         failed = store.failures(None if all_failures else LAST_FAILURES)
+        last = [_run(settings, store, run, runs) for run in runs[:LAST_RUNS]]
     search, documents = _documents(settings, rows)
     return replace(
         found,
@@ -120,7 +122,7 @@ def overview(
         search=search,
         collections=[replace(state, documents=documents.get(state.collection)) for state in states],
         failed=failed,
-        runs=[_run(settings, run, runs) for run in runs[:LAST_RUNS]],
+        runs=last,
     )
 
 
@@ -163,22 +165,25 @@ def _collection(store: Store, row: CollectionRow) -> CollectionState:
     )
 
 
-def _run(settings: Mapping[str, Any], run: Run, runs: Sequence[Run]) -> RunState:
+def _run(settings: Mapping[str, Any], store: Store, run: Run, runs: Sequence[Run]) -> RunState:
+    outcome = None
+    if run.finished_at is None:
+        newest = next(other for other in runs if other.spider == run.spider)
+        outcome = "running" if run is newest and _is_locked(settings, run.spider) else "killed"
+        # It may have ended between the two looks.
+        run = next((again for again in store.runs(_RUNS_ASKED) if again.id == run.id), run)
     return RunState(
         spider=run.spider,
         arguments=run.arguments,
         started_at=run.started_at,
         seconds=None if run.finished_at is None else run.finished_at - run.started_at,
-        outcome=_outcome(settings, run, runs),
+        outcome=outcome if run.finished_at is None and outcome else _outcome(run),
         exit_code=run.exit_code,
         figures=run.stats or {},
     )
 
 
-def _outcome(settings: Mapping[str, Any], run: Run, runs: Sequence[Run]) -> str:
-    if run.finished_at is None:
-        newest = next(other for other in runs if other.spider == run.spider)
-        return "running" if run is newest and _is_locked(settings, run.spider) else "killed"
+def _outcome(run: Run) -> str:
     if run.reason == "shutdown":
         return "interrupted"
     unfinished = "with errors" if run.reason == "finished" else "not done"

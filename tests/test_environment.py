@@ -309,3 +309,10 @@ def test_every_variable_of_the_seeds_is_a_setting_or_explained() -> None:
     ]
     known = {setting.name for setting in SETTINGS}
     assert [name for name in seeds if name not in known and not obsolete({name: "x"})] == []
+
+
+def test_a_mistyped_setting_is_named() -> None:
+    """Else the ceiling that an operator believes in does not exist."""
+    assert obsolete({"PYPI_MAX_RPZ": "5", "HOME": "/", "PYPI_URL": "x"}) == [
+        "PYPI_MAX_RPZ is not a setting; did you mean PYPI_MAX_RPS?"
+    ]

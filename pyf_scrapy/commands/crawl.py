@@ -46,7 +46,8 @@ class Command(ScrapyCrawl):
         except PyfError as error:
             complain("crawl", error)
             sys.exit(error.exit_code)
-        log_is_chosen = opts.loglevel or opts.nolog or opts.logfile or "LOG_LEVEL" in str(opts.set)
+        log_is_chosen = opts.loglevel or opts.nolog or opts.logfile
+        log_is_chosen = log_is_chosen or any(pair.startswith("LOG_LEVEL=") for pair in opts.set)
         if sys.stderr.isatty() and not log_is_chosen:
             # The progress bar has the screen; what needs attention is still shown.
             settings.set("LOG_LEVEL", "WARNING", priority="cmdline")
@@ -59,6 +60,7 @@ class Command(ScrapyCrawl):
         process.start()
         report = None if process.bootstrap_failed else crawler.get_extension(RunReport)
         if report is None or report.outcome is None:
+            complain("crawl", "ended before it began; nothing stored is lost")
             self.exitcode = ExitCode.FAILED
             return
         outcome = report.outcome
@@ -87,6 +89,9 @@ def _check(args: list[str], arguments: dict[str, str], settings: Settings) -> No
     """Raise UsageProblem for a spider or an argument that does not exist, or cannot be as it is."""
     loader = get_spider_loader(settings)
     known = sorted(loader.list())
+    for argument in args:
+        if argument.startswith("-"):
+            raise UsageProblem(f"unknown option {argument!r}; see scrapy crawl -h")
     if len(args) != 1:
         raise UsageProblem(
             f"{'one spider, not' if args else 'which spider? one of:'} {', '.join(args or known)}"

@@ -43,13 +43,14 @@ class Command(PyfCommand):
 
 
 _GOING_ON = """
-That was the demo. Its index can still be searched, until you remove {folder}:
+That was the demo. Its index can still be searched, until you remove {folder}
+(its search server stops by itself 10 minutes after its last use):
   . .venv/bin/activate
   PYF_DATA_DIR={folder} scrapy search WORD -p plone
 
 And now the real pypi.org. A crawl may be interrupted: the same command goes on.
   . .venv/bin/activate
-  scrapy crawl project -a requirements=requirements.txt -a releases=3 -a collection=stack
+  scrapy crawl project -a requirements=requirements.txt -a collection=stack
   scrapy crawl pypi -a profile=plone -a releases=latest
   scrapy search "content types" -p plone
   scrapy show plone.api -p plone"""

@@ -80,7 +80,9 @@ def _print(result: SearchResult, query: str, collection: str) -> None:
     place = f", page {result.page} of {pages}" if pages > 1 else ""
     packages = "1 package" if result.found == 1 else f"{result.found:,} packages"
     print_text(f"{packages} found{wanted} in {collection}{place}")
-    if result.rows:
+    if not result.rows:
+        print_text(f"There are only {pages} pages of them." if pages > 1 else "They are all on page 1.")
+    else:
         print_text()
         print_table(
             ("name", "version", "health", "released", "summary"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -76,8 +77,9 @@ class Command(PyfCommand):
 
 def _near(client: typesense.Client, collection: str, name: str) -> str:
     """A question that offers packages with a similar name."""
-    near = search(client, collection, name, per_page=_NEAR, facet_by=()).rows
-    return f"; did you mean {' or '.join(row['name'] for row in near)}?" if near else ""
+    found = [row["name"] for row in search(client, collection, name, per_page=_NEAR, facet_by=()).rows]
+    near = difflib.get_close_matches(name, found, n=_NEAR, cutoff=0.5)
+    return f"; did you mean {' or '.join(near)}?" if near else ""
 
 
 def _print(documents: Sequence[Document], *, all_versions: bool) -> None:

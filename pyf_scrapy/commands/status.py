@@ -80,7 +80,7 @@ def _print(found: Overview, collection: str | None, start: str | None) -> None:
 
 
 _FIRST_COMMANDS = (
-    "scrapy crawl pypi -a profile=plone                      (scrapy profiles: all profiles)",
+    "scrapy crawl pypi -a profile=plone     (scrapy profiles lists them all)",
     "scrapy crawl project -a names=NAME,NAME -a collection=stack",
 )
 

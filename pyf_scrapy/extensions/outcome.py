@@ -53,10 +53,10 @@ class Outcome:
                 return "Nothing to do: everything the index lists is up to date."
             return "Done."
         if self.exit_code == 3:
-            return "Done, but some packages failed: see `scrapy status`; the next run tries them again."
+            return "Done, but some packages failed: see `scrapy status`; the next run tries again."
         if self.figures["documents_rejected"]:
             return "Typesense rejected documents: `scrapy status` names them."
-        return "Not done: see the error above; nothing stored is lost, run the same command again."
+        return "Not done: see the error above. Nothing stored is lost."
 
 
 def outcome(stats: Mapping[str, Any], reason: str, problem: PyfError | None) -> Outcome:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import sys
 import time
+from typing import TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from scrapy import Spider, signals
 from scrapy.crawler import Crawler
 from scrapy.utils.asyncio import AsyncioLoopingCall, create_looping_call
+from scrapy.utils.log import get_scrapy_root_handler
 from twisted.internet.task import LoopingCall
 
 from pyf_scrapy.spiders.base import PackageSpider
@@ -59,6 +61,8 @@ class ProgressExtension:
             )
             self.bar.add_task("Reading the index", total=None, rate="")
             self.bar.start()
+            # While the bar is shown, what goes to sys.stderr is printed above it.
+            self._log_to(sys.stderr)
         self._loop = create_looping_call(self.tick)
         self._loop.start(0.5 if self.bar is not None else self.interval, now=False)
 
@@ -68,6 +72,12 @@ class ProgressExtension:
         if self.bar is not None:
             self.tick()
             self.bar.stop()
+            self._log_to(sys.stderr)
+
+    def _log_to(self, stream: TextIO) -> None:
+        handler = get_scrapy_root_handler()
+        if isinstance(handler, logging.StreamHandler):
+            handler.setStream(stream)
 
     def tick(self) -> None:
         stats = self.crawler.stats

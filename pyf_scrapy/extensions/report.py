@@ -42,6 +42,9 @@ class RunReport:
         session = spider.session
         if not session.is_open and spider.problem is None:
             reason = "failed"  # Scrapy's word is "shutdown" when a component failed to open
+        if reason == "finished" and spider.problem is None and (error := spider.nothing_answered()):
+            spider.problem = error
+            logger.error("%s", error)
         try:
             if session.is_open:
                 waiting = await asyncio.to_thread(session.waiting)

@@ -97,6 +97,7 @@ class PackageSpider(scrapy.Spider):
         self.collector = Collector(self.session, self.pypi, self.count, lambda: self.stopping, full=self.full)
         self._asked = 0
         self._fruitless = 0
+        self._last_error: PyfError | None = None
         self._passing_on: set[str] = set()
         self._closing: set[asyncio.Future[None]] = set()
         self._places = asyncio.Semaphore(settings.getint("CONCURRENT_DIRTY_PACKAGES"))
@@ -234,13 +235,18 @@ class PackageSpider(scrapy.Spider):
             return
         self._fruitless = self._fruitless + 1 if isinstance(error, FetchError) and error.transport else 0
         if self._fruitless == SOURCE_DOWN_AFTER:
-            self.end(
-                FetchError(
-                    f"{self.pypi.base} does not answer ({error}); gave up after {SOURCE_DOWN_AFTER} packages "
-                    "in a row, run the same command again later"
-                ),
-                reason="source_down",
-            )
+            self.end(self._source_down(error), reason="source_down")
+        self._last_error = error
+
+    def nothing_answered(self) -> FetchError | None:
+        """The error of a crawl that asked for few packages and got no answer for any."""
+        fetched = self.crawler.stats.get_value("pyf/projects/fetched", 0)
+        return self._source_down(self._last_error) if self._last_error and not fetched else None
+
+    def _source_down(self, error: PyfError) -> FetchError:
+        return FetchError(
+            f"{self.pypi.base} does not answer ({error}): check PYPI_URL, or run the same command later"
+        )
 
     def end(self, error: PyfError, *, reason: str) -> None:
         """End the crawl because of one error: one line in the log, what is under way is given up."""

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 from sqlalchemy import Connection, inspect, select
 
-from pyf_scrapy.exceptions import StoreError
+from pyf_scrapy.exceptions import OtherStoreError, StoreError
 from pyf_scrapy.store.database import Database
-from pyf_scrapy.store.tables import meta, metadata
+from pyf_scrapy.store.tables import meta, metadata, projects
 
 #: The version that this program writes. Raise it together with a step in `MIGRATIONS`.
 SCHEMA_VERSION = 1
@@ -17,11 +17,12 @@ SCHEMA_VERSION = 1
 MIGRATIONS: dict[int, Callable[[Connection], None]] = {}
 
 
-def prepare(database: Database, *, pypi_url: str | None, now: int) -> None:
+def prepare(database: Database, *, pypi_url: str | None, now: int) -> str | None:
     """Make the tables, or bring those of an older program up to date; all in one transaction.
 
-    Raises StoreError when the database is something else, was made by a newer program, or holds the facts
-    of another PYPI_URL.
+    Returns the PYPI_URL whose facts these are; `pypi_url` None takes any. Raises StoreError when the database
+    is something else or was made by a newer program, OtherStoreError when it has the facts of another
+    PYPI_URL.
     """
     with database.write() as connection:
         stored = _stored_meta(database, connection)
@@ -31,8 +32,10 @@ def prepare(database: Database, *, pypi_url: str | None, now: int) -> None:
             metadata.create_all(connection)
             _remember(database, connection, "schema_version", str(SCHEMA_VERSION))
             _remember(database, connection, "created_at", str(now))
-        if pypi_url is not None:
-            _claim(database, connection, stored.get("pypi_url"), pypi_url.rstrip("/"))
+        if pypi_url is None:
+            return stored.get("pypi_url")
+        _claim(database, connection, stored.get("pypi_url"), pypi_url.rstrip("/"))
+        return pypi_url.rstrip("/")
 
 
 def _stored_meta(database: Database, connection: Connection) -> dict[str, str]:
@@ -60,10 +63,13 @@ def _upgrade(database: Database, connection: Connection, version: int) -> None:
 
 
 def _claim(database: Database, connection: Connection, stored: str | None, pypi_url: str) -> None:
-    if stored is None:
+    if stored == pypi_url:
+        return
+    is_empty = connection.execute(select(projects.c.normalized_name).limit(1)).first() is None
+    if stored is None or is_empty:
         _remember(database, connection, "pypi_url", pypi_url)
-    elif stored != pypi_url:
-        raise StoreError(
+    else:
+        raise OtherStoreError(
             f"{database.shown} holds the facts of {stored}, not of {pypi_url}: "
             f"set PYPI_URL={stored}, or use another folder (PYF_DATA_DIR) or DATABASE_URL"
         )

@@ -49,7 +49,8 @@ class Store(Facts, Saving, Indexing, Journal):
             lock = FileLock(file.with_name(f"{file.name}.lock"))
         with lock:
             self._database.use_log()
-            schema.prepare(self._database, pypi_url=pypi_url, now=int(time.time()))
+            #: whose facts these are
+            self.pypi_url = schema.prepare(self._database, pypi_url=pypi_url, now=int(time.time()))
 
     def backup(self, path: Path) -> None:
         """Write a consistent copy to the file `path`, replacing it at the end, while others use the store."""

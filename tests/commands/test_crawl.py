@@ -55,7 +55,7 @@ def place(tmp_path: Path, replica: Handle, empty_index: Server) -> Place:
         ("pypi -p plone -a full=perhaps", "full"),
         ("pypi --profile=plone", "use -p plone"),
         ("pypi -p plone -s PYPI_MAX_RPS=fast", "PYPI_MAX_RPS"),
-        ("pypi -p plone --nonsense", "--nonsense"),
+        ("pypi -p plone --nonsense", "unknown option '--nonsense'"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(

@@ -325,8 +325,7 @@ class TestCommand:
         assert run("profiles", "-p", "plane") == ExitCode.USAGE
         assert run("profiles") == ExitCode.USAGE
         first, second = capsys.readouterr().err.splitlines()
-        assert first.startswith("scrapy say: unknown profile 'plane'; known: plone, ")
-        assert first.endswith("(did you mean 'plone'?)")
+        assert first.startswith("scrapy say: unknown profile 'plane' (did you mean 'plone'?); known: plone, ")
         assert second.startswith(
             "scrapy say: which profile? use -p PROFILE or set DEFAULT_PROFILE; known: plone, "
         )

@@ -109,7 +109,7 @@ def test_a_malformed_file_is_one_line(
 def test_an_unknown_profile_is_one_line(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("-p", "nope") == 2
     assert capsys.readouterr().err.startswith(
-        "scrapy profiles: unknown profile 'nope'; known: plone, django, flask"
+        "scrapy profiles: unknown profile 'nope' (did you mean 'zope'?); known: plone, django, flask"
     )
 
 

@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import Connection, text
 
 import pyf_scrapy
-from pyf_scrapy.exceptions import StoreError
+from pyf_scrapy.exceptions import OtherStoreError, StoreError
 from pyf_scrapy.store import Store, schema
 from pyf_scrapy.store.tables import metadata
 
@@ -37,9 +37,11 @@ def test_the_folder_is_made_for_its_owner_only(store: Store, url: str) -> None:
 
 def test_another_pypi_is_refused(store: Store, url: str) -> None:
     """Serials of two indexes cannot be compared: everything would be wrong afterwards."""
-    with pytest.raises(StoreError) as error:
+    store.record_checks([check("a")])
+    with pytest.raises(OtherStoreError) as error:
         Store(url, pypi_url="http://127.0.0.1:8000")
     message = one_line(error)
+    assert error.value.exit_code == 2
     assert "https://pypi.org" in message
     assert "http://127.0.0.1:8000" in message
     assert "PYPI_URL" in message
@@ -51,10 +53,15 @@ def test_the_same_pypi_is_not(store: Store, url: str) -> None:
 
 
 def test_the_first_pypi_named_is_remembered(url: str) -> None:
+    """But a mistyped one that never answered does not bind the folder."""
     Store(url).close()
-    Store(url, pypi_url="https://a.example").close()
-    with pytest.raises(StoreError):
+    Store(url, pypi_url="https://typo.example").close()
+    with Store(url, pypi_url="https://a.example") as store:
+        store.record_checks([check("a")])
+    with pytest.raises(OtherStoreError):
         Store(url, pypi_url="https://b.example")
+    with Store(url) as store:
+        assert store.pypi_url == "https://a.example"
 
 
 @pytest.mark.parametrize(
