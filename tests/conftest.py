@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from pyf_scrapy.replica.runner import Handle
 from pyf_scrapy.search import supervisor
 from pyf_scrapy.search.binary import supported
 from pyf_scrapy.search.connection import Connection, TypesenseSettings, connect
 from pyf_scrapy.search.embedded import Server, embedded_server
+from tests.crawling import Place
 
 
 @pytest.fixture(scope="session")
@@ -57,6 +59,12 @@ def typesense_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve
     with embedded_server(folder, linger=0.5) as server:
         yield server
     kill_server(folder)
+
+
+@pytest.fixture
+def place(tmp_path: Path, replica: Handle, empty_index: Server) -> Place:
+    """A data folder of the test's own for crawls of the module's `replica` into the empty index."""
+    return Place(tmp_path / "data", replica.url, empty_index)
 
 
 @pytest.fixture

@@ -212,9 +212,9 @@ def _write(text: str, stream: TextIO) -> None:
     try:
         stream.write(text.encode(encoding, "replace").decode(encoding))
         stream.flush()
-    except BrokenPipeError:
+    except OSError as error:
         # What is left in the buffer must not fail again at exit: the recipe of Python's note on SIGPIPE.
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-        raise OutputClosed from None
-    except OSError as error:
+        if isinstance(error, BrokenPipeError):
+            raise OutputClosed from None
         raise PyfError(f"the output cannot be written: {error.strerror}") from None

@@ -24,7 +24,6 @@ from pyf_scrapy.commands.output import ExitCode
 from pyf_scrapy.extensions.outcome import FIGURES
 from pyf_scrapy.replica.options import Options
 from pyf_scrapy.replica.runner import Handle, running_replica
-from pyf_scrapy.search.embedded import Server
 from tests.crawling import CHECKOUT, Place
 
 OPTIONS = Options(projects=200, members={"plone": 10}, only_members=True, most_releases=5)
@@ -34,11 +33,6 @@ OPTIONS = Options(projects=200, members={"plone": 10}, only_members=True, most_r
 def replica() -> Iterator[Handle]:
     with running_replica(OPTIONS) as handle:
         yield handle
-
-
-@pytest.fixture
-def place(tmp_path: Path, replica: Handle, empty_index: Server) -> Place:
-    return Place(tmp_path / "data", replica.url, empty_index)
 
 
 @pytest.mark.parametrize(

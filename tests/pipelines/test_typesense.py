@@ -32,11 +32,6 @@ def replica() -> Iterator[Handle]:
         yield handle
 
 
-@pytest.fixture
-def place(tmp_path: Path, replica: Handle, empty_index: Server) -> Place:
-    return Place(tmp_path / "data", replica.url, empty_index)
-
-
 async def test_rejected_documents_are_named_counted_and_sent_again(place: Place, replica: Handle) -> None:
     refusing = schema("plone-1")
     for field in refusing["fields"]:

@@ -27,11 +27,6 @@ def replica() -> Iterator[Handle]:
         yield handle
 
 
-@pytest.fixture
-def place(tmp_path: Path, replica: Handle, empty_index: Server) -> Place:
-    return Place(tmp_path / "data", replica.url, empty_index)
-
-
 async def test_one_crawl_fills_every_profile_and_fetches_each_project_once(
     place: Place, replica: Handle
 ) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +11,6 @@ import pytest
 from pyf_scrapy.replica.options import Options
 from pyf_scrapy.replica.runner import Handle, running_replica
 from pyf_scrapy.search.documents import documents
-from pyf_scrapy.search.embedded import Server
 from pyf_scrapy.spiders.base import SOURCE_DOWN_AFTER
 from pyf_scrapy.store import journal
 from tests.crawling import Crawled, Place, true_documents
@@ -26,11 +24,6 @@ PATIENCE = 30.0  # seconds; a crawl here takes one
 def replica() -> Iterator[Handle]:
     with running_replica(OPTIONS) as handle:
         yield handle
-
-
-@pytest.fixture
-def place(tmp_path: Path, replica: Handle, empty_index: Server) -> Place:
-    return Place(tmp_path / "data", replica.url, empty_index)
 
 
 async def crawl(place: Place, **arguments: Any) -> Crawled:
