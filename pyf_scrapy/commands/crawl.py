@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import sys
 from pathlib import Path
@@ -18,6 +19,15 @@ from pyf_scrapy.exceptions import PyfError, UsageProblem
 from pyf_scrapy.extensions.outcome import Outcome
 from pyf_scrapy.extensions.report import RunReport
 from pyf_scrapy.spiders.base import PackageSpider
+
+#: Scrapy's loggers that list components, settings and stats: 80 lines a crawl. `-L INFO` shows them.
+CHATTY = (
+    "scrapy.addons",
+    "scrapy.crawler",
+    "scrapy.middleware",
+    "scrapy.statscollectors",
+    "scrapy.utils.log",
+)
 
 
 class Command(ScrapyCrawl):
@@ -48,7 +58,12 @@ class Command(ScrapyCrawl):
             sys.exit(error.exit_code)
         log_is_chosen = opts.loglevel or opts.nolog or opts.logfile
         log_is_chosen = log_is_chosen or any(pair.startswith("LOG_LEVEL=") for pair in opts.set)
-        if sys.stderr.isatty() and not log_is_chosen:
+        if log_is_chosen:
+            return
+        for name in CHATTY:
+            # A filter, because Scrapy sets all levels anew when it configures logging.
+            logging.getLogger(name).addFilter(lambda record: record.levelno >= logging.WARNING)
+        if sys.stderr.isatty():
             # The progress bar has the screen; what needs attention is still shown.
             settings.set("LOG_LEVEL", "WARNING", priority="cmdline")
 

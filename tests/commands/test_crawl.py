@@ -100,6 +100,15 @@ def test_ctrl_c_keeps_what_was_done_and_a_second_run_waits_for_nobody(place: Pla
         assert store.status().projects >= 3
 
 
+def test_a_log_is_about_the_crawl_unless_more_is_asked_for(place: Place) -> None:
+    calm = place.run("crawl", "pypi", "-p", "plone", "-a", "limit=3")
+    lines = calm.stderr.splitlines()
+    assert 0 < len(lines) < 12, calm.stderr
+    assert any("The index lists 200 projects" in line for line in lines)
+    full = place.run("crawl", "pypi", "-p", "plone", "-a", "limit=3", "-L", "INFO")
+    assert "Enabled item pipelines" in full.stderr
+
+
 def test_a_person_sees_a_bar_and_a_summary_instead_of_a_log(place: Place) -> None:
     place.extra["PYPI_MAX_RPS"] = 100
     ours, theirs = pty.openpty()
