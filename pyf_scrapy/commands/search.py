@@ -8,6 +8,7 @@ import textwrap
 from pyf_scrapy.command import PyfCommand
 from pyf_scrapy.commands.output import ExitCode, print_json, print_table, print_text
 from pyf_scrapy.dates import day
+from pyf_scrapy.exceptions import SearchError, UsageProblem
 from pyf_scrapy.lookup import existing_collection
 from pyf_scrapy.search.queries import MAX_PER_PAGE, SearchResult, search
 
@@ -46,15 +47,20 @@ class Command(PyfCommand):
         query = " ".join(args)
         collection = self.selected_collection(opts)
         with existing_collection(self.project_settings, collection, self.profiles().values()) as client:
-            result = search(
-                client,
-                collection,
-                query,
-                page=opts.page,
-                per_page=opts.per_page,
-                filter_by=opts.filter,
-                facet_by=(),
-            )
+            try:
+                result = search(
+                    client,
+                    collection,
+                    query,
+                    page=opts.page,
+                    per_page=opts.per_page,
+                    filter_by=opts.filter,
+                    facet_by=(),
+                )
+            except SearchError as error:
+                if opts.filter and "filter" in str(error).lower():
+                    raise UsageProblem(f"--filter {opts.filter!r}: {error}") from None
+                raise
         if opts.json:
             print_json(
                 {

@@ -65,7 +65,7 @@ def test_pages_have_an_end_and_do_not_overlap(
 def test_a_filter_narrows(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("search", "--json", "-p", "plone", "--filter", "health_score:>60") == 0
     assert all(row["health_score"] > 60 for row in json.loads(capsys.readouterr().out)["results"])
-    assert run("search", "-p", "plone", "--filter", "no_such_field:1") == 1
+    assert run("search", "-p", "plone", "--filter", "no_such_field:1") == 2
     assert "no_such_field" in capsys.readouterr().err
 
 
