@@ -42,6 +42,7 @@ class TypesensePipeline:
         return cls(crawler)
 
     async def open_spider(self) -> None:
+        logger.info("Opening the store and the search server (one starts by itself if none is set or runs)")
         try:
             await self.session.open()
         except PyfError as error:
