@@ -95,7 +95,7 @@ def _facts(found: Overview) -> Iterator[tuple[str, str]]:
         yield "checked", _checked(found, found.listed, found.checked or 0)
     yield "known", f"{found.known:,} projects, highest serial {found.highest_serial}"
     yield "kept", f"{found.packages:,} packages with their releases"
-    yield "partial", f"{found.partial_releases:,} of the releases, PyPI has no metadata of their own"
+    yield "partial", f"{found.partial_releases:,} of the releases: PyPI has no metadata of their own"
     yield "failures", f"{found.failures:,}"
     if found.search != "asked":
         yield "documents", found.search

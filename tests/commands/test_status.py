@@ -27,7 +27,7 @@ def test_the_page_says_how_much_is_done(run: Run, world: World, capsys: Capture)
         f"{done} of {OPTIONS.projects} ({100 * done / OPTIONS.projects:.1f} %), about "
     )
     assert facts["known"].startswith(f"{done} projects, highest serial ")
-    assert facts["partial"].startswith("1 releases")
+    assert facts["partial"].startswith("1 of the releases")
     count = str(len(world.members("Plone")))
     assert facts["plone"].split()[:4] == ["all", count, count, "0"]
     assert any(line.startswith("20") and "some failed" in line for line in lines)
