@@ -52,8 +52,8 @@ class Batch:
 
     The order is what keeps a killed or overtaken sender harmless: under the collection's lock between
     processes, entries whose revision is not the store's any more are passed over, and those whose base is
-    not are compared anew; the ids to be sent are noted *before* sending, the revision is set *after* the
-    server has answered for each document.
+    not are compared anew; the ids to be sent or deleted are noted *before* that, the revision is set *after*
+    the server has answered for each document.
     """
 
     def __init__(self, store: Store, connection: Connection, alias: str, collection: str) -> None:
@@ -74,9 +74,7 @@ class Batch:
     def _send(self, placed: Sequence[tuple[int, Entry]]) -> dict[int, Result]:
         results = {place: Result(superseded=True) for place, _ in placed}
         sent = self._current(placed)
-        self.store.begin_index(
-            self.alias, [(e.name, [d["id"] for d in e.change.documents]) for e in sent.values()]
-        )
+        self.store.begin_index(self.alias, [(e.name, e.change.touched) for e in sent.values()])
         reasons = iter(self._import([line for entry in sent.values() for line in entry.lines]))
         self._delete([id_ for entry in sent.values() for id_ in entry.change.deleted])
         for place, entry in sent.items():

@@ -30,6 +30,11 @@ class Change:
     def deleted(self) -> list[str]:
         return [known for known in self.before if known not in self.hashes]
 
+    @property
+    def touched(self) -> list[str]:
+        """The ids of which nobody knows what the collection has of them until the change is done."""
+        return [*(document["id"] for document in self.documents), *self.deleted]
+
 
 def change(wanted: Sequence[dict[str, Any]], before: Mapping[str, bytes]) -> Change:
     """The change that makes a collection which holds `before` hold exactly `wanted`."""
