@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import scrapy
 from scrapy import Request, signals
 from scrapy.crawler import Crawler
-from scrapy.exceptions import CloseSpider, IgnoreRequest
+from scrapy.exceptions import CloseSpider
 from scrapy.http import Response
 from scrapy.settings import BaseSettings
 from twisted.python.failure import Failure
@@ -217,9 +217,8 @@ class PackageSpider(scrapy.Spider):
 
     async def project_failed(self, failure: Failure) -> None:
         """No answer at all (refused, timed out, too large, cut off): a failure in the store."""
-        if not isinstance(failure.value, IgnoreRequest):
-            name = failure.request.cb_kwargs["normalized_name"]  # type: ignore[attr-defined]  # Scrapy sets it
-            await self.failed(name, no_answer(failure.value))
+        name = failure.request.cb_kwargs["normalized_name"]  # type: ignore[attr-defined]  # Scrapy sets it
+        await self.failed(name, no_answer(failure.value))
         self.count("pyf/projects/done")
 
     async def failed(self, normalized_name: str, error: PyfError) -> None:
