@@ -162,9 +162,6 @@ SCHEMA: tuple[Field, ...] = (
     Field("npm_final_score", "float", "npm's score", "upstream", sort=True, optional=True),
 )
 
-#: Fields that each document must have; the rest are optional.
-REQUIRED = frozenset(field.name for field in SCHEMA if not field.optional)
-
 
 def schema(name: str) -> dict[str, Any]:
     """The body of Typesense's "create collection" for a collection called `name`."""

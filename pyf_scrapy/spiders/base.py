@@ -97,7 +97,7 @@ class PackageSpider(scrapy.Spider):
         self.collector = Collector(self.session, self.pypi, self.count, lambda: self.stopping, full=self.full)
         self._asked = 0
         self._fruitless = 0
-        self._last_error: PyfError | None = None
+        self._silence: PyfError | None = None
         self._passing_on: set[str] = set()
         self._closing: set[asyncio.Future[None]] = set()
         self._places = asyncio.Semaphore(settings.getint("CONCURRENT_DIRTY_PACKAGES"))
@@ -233,14 +233,14 @@ class PackageSpider(scrapy.Spider):
             self.end(store_error, reason="store_failed")
             return
         self._fruitless = self._fruitless + 1 if isinstance(error, FetchError) and error.transport else 0
+        self._silence = error if self._fruitless else None
         if self._fruitless == SOURCE_DOWN_AFTER:
             self.end(self._source_down(error), reason="source_down")
-        self._last_error = error
 
     def nothing_answered(self) -> FetchError | None:
         """The error of a crawl that asked for few packages and got no answer for any."""
         fetched = self.crawler.stats.get_value("pyf/projects/fetched", 0)
-        return self._source_down(self._last_error) if self._last_error and not fetched else None
+        return self._source_down(self._silence) if self._silence and not fetched else None
 
     def _source_down(self, error: PyfError) -> FetchError:
         return FetchError(

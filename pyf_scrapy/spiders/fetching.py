@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from scrapy import Request
 from scrapy.crawler import Crawler
-from scrapy.exceptions import IgnoreRequest
+from scrapy.exceptions import DownloadCancelledError, IgnoreRequest
 from scrapy.http import Response
 
 from pyf_scrapy.exceptions import FetchError
@@ -43,8 +43,6 @@ class InlineFetch:
                 raise FetchError("the crawl is stopping", transport=True)
             try:
                 return await self.crawler.engine.download_async(request)
-            except IgnoreRequest as error:
-                raise FetchError(str(error), transport=True) from None
             except Exception as error:  # any download handler's own error: no answer
                 raise no_answer(error) from error
 
@@ -110,7 +108,11 @@ def expect_ok(response: Response) -> None:
 
 
 def no_answer(error: BaseException | None) -> FetchError:
-    """The FetchError of a failed download, with the error's kind and first line."""
+    """The FetchError of a failed download, with the error's kind and first line.
+
+    An answer that was refused, because it is too large as it is or unpacked, is one all the same.
+    """
     lines = str(error).strip().splitlines()
     name = type(error).__name__
-    return FetchError(f"{name}: {lines[0][:200]}" if lines else name, transport=True)
+    refused = isinstance(error, IgnoreRequest | DownloadCancelledError)
+    return FetchError(f"{name}: {lines[0][:200]}" if lines else name, transport=not refused)

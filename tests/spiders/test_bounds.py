@@ -74,3 +74,14 @@ def test_bombs_and_giants_are_named_and_the_others_indexed(
         assert {failure.normalized_name for failure in store.failures()} == {"bomb", "huge"}
         assert all("Traceback" not in failure.reason for failure in store.failures())
     assert "Traceback" not in done.stderr
+
+
+def test_an_answer_that_is_too_large_is_not_taken_for_silence(
+    tmp_path: Path, site: str, empty_index: Server
+) -> None:
+    place = Place(tmp_path / "data", site, empty_index)
+    limit = ("-s", f"DOWNLOAD_MAXSIZE={MEGABYTE}", "-L", "WARNING")
+    for name in ("bomb", "huge"):
+        done = place.run("crawl", "project", "-a", f"names={name}", "-a", "collection=stack", *limit)
+        assert done.returncode == 3, done.stderr
+        assert "does not answer" not in done.stderr

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
+from pyf_scrapy.exceptions import StoreError
 from pyf_scrapy.replica.options import Options
 from pyf_scrapy.replica.runner import Handle, running_replica
 from pyf_scrapy.search.documents import documents
 from pyf_scrapy.spiders.base import SOURCE_DOWN_AFTER
-from pyf_scrapy.store import journal
+from pyf_scrapy.store import Store, journal
 from tests.crawling import Crawled, Place, true_documents
 
 PLONE = "Framework :: Plone"
@@ -158,3 +159,32 @@ async def test_an_empty_index_is_no_index(place: Place, replica: Handle) -> None
         other.event({"event": "delete-project", "project": name})
         emptied = Place(place.folder, other.url, place.server)
         assert (await crawl(emptied)).outcome.exit_code == 1
+
+
+@pytest.mark.parametrize(
+    "method", ["save_packages", "record_checks", "begin_index", "finish_index", "indexed"]
+)
+async def test_a_store_that_fails_is_one_line_and_the_next_run_goes_on(
+    place: Place,
+    replica: Handle,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    method: str,
+) -> None:
+    def full(*arguments: Any, **options: Any) -> Any:
+        raise StoreError("the disk is full")
+
+    with monkeypatch.context() as patched, caplog.at_level("ERROR"):
+        patched.setattr(Store, method, full)
+        ended = await crawl(place)
+    assert (ended.outcome.exit_code, ended.outcome.reason) == (1, "store_failed")
+    assert [record.getMessage() for record in caplog.records] == ["the disk is full"]
+    healed = await crawl(place)
+    assert healed.outcome.exit_code == 0
+    assert set(place.documents("plone")) == true_documents(replica.replica, PLONE)
+
+
+async def test_a_pypi_that_answers_for_nothing_it_is_asked_is_named(place: Place) -> None:
+    silent = Place(place.folder, "http://127.0.0.1:9", place.server, {"PYPI_MAX_RETRIES": 0})
+    ended = await silent.crawl("project", names="one,two", collection="stack")
+    assert ended.outcome.exit_code == 1
