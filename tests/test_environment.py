@@ -94,7 +94,7 @@ class TestValues:
 
     def test_conversions(self) -> None:
         values = read(
-            PYPI_URL="http://[::1]:8000/root/",
+            PYPI_URL="http://[::1]:8000/index/",
             TYPESENSE_PORT="443",
             TYPESENSE_TIMEOUT="1e1",
             PROFILES_FILE="mine.yaml",
@@ -104,7 +104,7 @@ class TestValues:
             TYPESENSE_HOST="search.example.com",
             GITHUB_TOKEN="ghp_abc",
         )
-        assert values["PYPI_URL"] == "http://[::1]:8000/root"
+        assert values["PYPI_URL"] == "http://[::1]:8000/index"
         assert values["TYPESENSE_PORT"] == 443
         assert values["TYPESENSE_TIMEOUT"] == 10
         assert values["PROFILES_FILE"] == FOLDER / "mine.yaml"
