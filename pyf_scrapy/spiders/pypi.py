@@ -52,6 +52,8 @@ class PypiSpider(PackageSpider):
         self.substring = canonicalize_name(given.get("name", ""))
         # name -> serial that is being asked for, or was and failed: not again in this run.
         self._asked_for: dict[str, int] = {}
+        # Names whose answer has left the pipelines since the last comparison began.
+        self._answered: set[str] = set()
 
     async def requests(self) -> AsyncIterator[Request]:
         """Work through the difference; when the index has become old, read it and compare again."""
@@ -86,6 +88,10 @@ class PypiSpider(PackageSpider):
         except (FetchError, ParseError) as error:
             logger.warning("%s; going on with the last one", error)
             return None
+        # From here on the store answers for these; it may be read before it knows of later ones.
+        for name in self._answered:
+            self._asked_for.pop(name, None)
+        self._answered.clear()
         work = await asyncio.to_thread(self.compute_work, index, full=False)
         logger.info("Read the index again: %d projects differ", len(work))
         return _places(index, work)
@@ -93,8 +99,7 @@ class PypiSpider(PackageSpider):
     def item_done(self, item: Any) -> None:
         super().item_done(item)
         if isinstance(item, PackageItem):
-            # From here on the store answers for it.
-            self._asked_for.pop(item.normalized_name, None)
+            self._answered.add(item.normalized_name)
 
     async def read_index(self) -> IndexFile:
         """The index as a file: as downloaded now, or the last one if the server says that it still holds.
