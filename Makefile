@@ -31,8 +31,10 @@ demo: setup
 test: setup-test
 	@$(CLEAN) $(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term --cov-fail-under=90
 
+# make soak [PARTS="parsers/fuzzing kill"] [PYF_SEED=1] [PYF_FUZZ_SECONDS=3600]
 soak: setup-test
-	@$(CLEAN) $(BIN)/python -m pytest -m soak
+	@$(CLEAN) $(foreach name,PYF_SEED PYF_FUZZ_SECONDS PYF_REAL_DATA,$(if $($(name)),$(name)='$($(name))')) \
+		$(BIN)/python -m tests.soak $(PARTS)
 
 lint: setup-test
 	@$(BIN)/ruff check .

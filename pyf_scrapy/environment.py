@@ -70,11 +70,65 @@ SETTINGS: tuple[Setting, ...] = (
         "PyPI",
     ),
     Setting(
+        "STALE_PATIENCE",
+        300.0,
+        "float",
+        "seconds for which an answer older than promised is asked for again, with growing delays",
+        "PyPI",
+        maximum=3600,
+    ),
+    Setting(
         "USER_AGENT_CONTACT",
         None,
         "str",
         "address or URL shown in the user agent, so that PyPI can reach you",
         "PyPI",
+    ),
+    Setting(
+        "RSS_DEDUP_TTL_NEW",
+        None,
+        "int",
+        "seconds for which an entry of the feed of new packages is not fetched again, 0 = off (default: "
+        "RSS_DEDUP_TTL)",
+        "Feeds",
+    ),
+    Setting(
+        "RSS_DEDUP_TTL_UPDATE",
+        None,
+        "int",
+        "the same for an entry of the feed of releases (default: RSS_DEDUP_TTL)",
+        "Feeds",
+    ),
+    Setting("RSS_DEDUP_TTL", 86_400, "int", "both, where they are not set", "Feeds"),
+    Setting(
+        "STATUS_MIN_COVERAGE",
+        0.999,
+        "float",
+        "share of PyPI's projects that must be checked, and of a collection's packages that must be "
+        "indexed, or `scrapy status --check` fails",
+        "Limits",
+        maximum=1,
+    ),
+    Setting(
+        "STATUS_MAX_FEEDS_LAG",
+        600.0,
+        "float",
+        "seconds since the feeds were read, where they are read at all; 0 = no limit",
+        "Limits",
+    ),
+    Setting(
+        "STATUS_MAX_INDEX_LAG",
+        7200.0,
+        "float",
+        "seconds since the index was read, and age of the oldest unchecked change; 0 = no limit",
+        "Limits",
+    ),
+    Setting(
+        "STATUS_MAX_REFRESH_LAG",
+        90_000.0,
+        "float",
+        "seconds since the package verified longest ago was, where refreshes run at all; 0 = no limit",
+        "Limits",
     ),
     Setting(
         "TYPESENSE_HOST",
@@ -135,10 +189,11 @@ SETTINGS: tuple[Setting, ...] = (
         "REDIS_URL",
         None,
         "url",
-        "the queue that several machines share (default: none, in memory)",
+        "Redis or Valkey: what of the feeds is done (default: the store)",
         "Queue",
         schemes=_REDIS,
     ),
+    Setting("REDIS_HOST", None, "str", "HOST, HOST:PORT or a redis:// URL, instead of REDIS_URL", "Queue"),
 )
 
 # Names of pyf.aggregator that mean nothing here -> what to use instead, or why it is not needed.
@@ -152,8 +207,6 @@ RENAMED: Mapping[str, str] = {
     "PYPISTATS_RATE_LIMIT_DELAY": "not needed: the limits of pypistats.org are kept",
     "PYPISTATS_MAX_RETRIES": "not needed: the limits of pypistats.org are kept",
     "PYPISTATS_RETRY_BACKOFF": "not needed: the limits of pypistats.org are kept",
-    "REDIS_HOST": "use REDIS_URL=redis://HOST:PORT/0",
-    "RSS_DEDUP_TTL*": "not needed: the store knows what is up to date",
     "CELERY_SCHEDULE_*": "use cron",
     "CELERY_*": "not needed: there is no Celery",
     "BIGQUERY_*": "not needed: PyPI's simple index has every name",

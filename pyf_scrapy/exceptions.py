@@ -56,6 +56,10 @@ class FetchError(PyfError):
         self.transport = transport
 
 
+class StaleError(FetchError):
+    """Raised by spiders when all that PyPI's caches have of a package is older than promised."""
+
+
 class StoreError(PyfError):
     """Raised by `store` when the database cannot be opened or belongs to something else."""
 

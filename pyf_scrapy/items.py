@@ -8,13 +8,21 @@ import msgspec
 
 from pyf_scrapy.metadata.descriptions import Description
 from pyf_scrapy.metadata.health import Health
-from pyf_scrapy.metadata.releases import Release
+from pyf_scrapy.metadata.releases import Release, combine
 from pyf_scrapy.metadata.versions import VersionFields
 from pyf_scrapy.parsers.project_json import ProjectRecord
 from pyf_scrapy.search.changes import Change
+from pyf_scrapy.store import Standing, Store, StoredPackage
 
 # Feed exporters know dataclasses and plain values, not msgspec's structs.
 _PLAIN = {"serializer": msgspec.to_builtins}
+
+
+
+
+def _standing(standing: Standing | None) -> str | None:
+    """PEP 792's marker, which is what a feed export shows of it."""
+    return standing.status if standing is not None else None
 
 
 @dataclass
@@ -23,8 +31,9 @@ class PackageItem:
 
     `profiles` are the keys of the crawl's profiles that the package belongs to, `leaving` those whose
     collection still holds it although it does not belong any more. `project` is None for a package that
-    never belonged to any: it is only noted as checked. `stored` = made of what the store has, not of an
-    answer of PyPI.
+    never belonged to any: it is only noted as checked. `standing` is what PyPI says beside the serial.
+    `stored` = made of what the store has, not of an answer of PyPI; `fresh` = as new as was promised;
+    `keys` note the entries of feeds that named it; `settled` = nothing is left to do about it.
     """
 
     name: str
@@ -39,9 +48,49 @@ class PackageItem:
     releases: tuple[Release, ...] = field(default=(), metadata=_PLAIN)
     repository: None = None
     downloads: None = None
+    standing: Standing | None = field(default=None, metadata={"serializer": _standing})
     stored: bool = False
+    fresh: bool = True
+    keys: tuple[str, ...] = ()
+    settled: bool = False
     failures: list[str] = field(default_factory=list)
     versions: dict[str, VersionFields] = field(default_factory=dict)
     descriptions: dict[str, Description] = field(default_factory=dict)
     health: Health | None = field(default=None, metadata=_PLAIN)
     changes: dict[str, Change] = field(default_factory=dict)
+
+
+def package_item(package: StoredPackage) -> PackageItem:
+    """The item of a package as the store has it."""
+    return PackageItem(
+        name=package.name,
+        normalized_name=package.normalized_name,
+        serial=package.serial,
+        revision=package.revision,
+        classifiers=package.classifiers,
+        status=package.status,
+        project=package.project,
+        releases=combine(package.project, package.releases),
+        standing=package.standing,
+        stored=True,
+    )
+
+
+def stored_item(store: Store, normalized_name: str) -> PackageItem | None:
+    """The item of what the store has: a package, or only a checked project that never belonged to a profile
+    though an index has it. None for an unknown project."""
+    package = store.load_package(normalized_name)
+    if package is not None:
+        return package_item(package)
+    row = store.project(normalized_name)
+    if row is None:
+        return None
+    return PackageItem(
+        name=row.name,
+        normalized_name=normalized_name,
+        serial=row.serial,
+        revision=row.revision,
+        classifiers=row.classifiers,
+        status=row.status,
+        stored=True,
+    )

@@ -120,6 +120,8 @@ class _Reader:
             self._fail(line, f"the character U+{ord(text[error.position]):04X} is not allowed; remove it")
         except RecursionError:
             self._fail(1, "nested too deeply; a profile holds texts and lists of texts only")
+        except (ValueError, OverflowError):  # PyYAML's chr() and int(): "\UFFFFFFFF", %YAML with 5,000 digits
+            self._fail(1, "not YAML: an escape such as \\U or a %YAML line has too large a number; remove it")
 
     def _profile(self, key: str, key_node: yaml.Node, node: yaml.Node) -> dict[str, Any]:
         if not _KEY.fullmatch(key):

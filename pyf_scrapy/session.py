@@ -28,12 +28,14 @@ class Target:
     """A profile as the user asked for it.
 
     `releases` is meaningful only with `releases_given`: otherwise the collection keeps what it was made
-    with. `names` are added to what the collection already includes (the spider `project` without profile).
+    with. `names` are added to what the collection already includes (the spider `project` without profile);
+    with `as_made` the collection's own definition counts, whoever made it.
     """
 
     profile: Profile
     releases_given: bool = False
     names: frozenset[str] = frozenset()
+    as_made: bool = False
 
 
 @dataclass
@@ -46,8 +48,6 @@ class Session:
     now: date
     profiles: list[Profile] = field(default_factory=list)
     collections: dict[str, Collection] = field(default_factory=dict)
-    #: collection -> normalized names that it holds documents of, as of the start
-    held: dict[str, set[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._opening = asyncio.Lock()
@@ -129,7 +129,6 @@ class Session:
             self._remember(profile, collection)
             self.profiles.append(profile)
             self.collections[profile.collection] = collection
-            self.held[profile.collection] = set(self.store.indexed_names(profile.collection))
 
     def _remember(self, profile: Profile, collection: Collection) -> None:
         """Tell the store which collection it is; when it is not quite the one known, what it really holds."""
@@ -158,6 +157,12 @@ class Session:
         """
         profile = target.profile
         known = self.store.collection(profile.collection)
+        if target.as_made:
+            if known is None:
+                raise UsageProblem(f"there is no collection {profile.collection} to refresh yet")
+            made = Profile.from_definition(known.definition)
+            releases = profile.releases if target.releases_given else known.releases
+            return replace(made, collection=profile.collection, releases=releases)
         if known is None:
             return replace(profile, include=tuple(sorted(target.names))) if target.names else profile
         owner = known.definition

@@ -61,6 +61,7 @@ class Place:
             "TYPESENSE_PROTOCOL": self.server.protocol,
             "TYPESENSE_API_KEY": self.server.api_key,
             "PYPI_RETRY_BACKOFF": 0.01,
+            "STALE_PATIENCE": 0.02,
             **self.extra,
         }
 

@@ -41,8 +41,9 @@ PROFILE_KEYS = {
 
 SPIDERS = {
     "project": "the command line or a requirements file; without profile and classifier all of them are "
-    "indexed. Ignores `DEFAULT_PROFILE`",
+    "indexed, and `DEFAULT_PROFILE` is ignored. With `refresh=1`: everything indexed",
     "pypi": "PyPI's index, where its serial is not the stored one: everything at first, then what changed",
+    "rss": "PyPI's two feeds, the newest releases and the newest projects",
 }
 
 #: Argument -> value, meaning.
@@ -59,6 +60,13 @@ ARGUMENTS = {
     "full": ("`1`", "fetch again what is up to date, too"),
     "names": ("`NAME,NAME`", "the packages"),
     "requirements": ("`FILE`", "a requirements file that names them"),
+    "accept_removals": (
+        "`1`",
+        "believe that very many packages are gone at once; without it such an index is refused",
+    ),
+    "refresh": ("`1`", "ask again about everything indexed, with conditional requests"),
+    "share": ("`1/24`", "of a refresh only the part that is due: what was verified longest ago"),
+    "follow": ("`SECONDS`", "read the feeds every so many seconds until it is interrupted"),
 }
 
 FIELD_GROUPS = {
@@ -83,7 +91,23 @@ FIGURE_MEANINGS = {
     "no_match": ("fetched, but of none of the profiles", ""),
     "empty": ("listed without a release", ""),
     "skipped": ("entries of the index whose names no project can have", ""),
-    "stale": ("answers older than the index", "nothing: a cache lags, the next run asks again"),
+    "stale": ("answers older than promised", "nothing: they are asked for again, beside all others"),
+    "way_round": (
+        "projects read from their page and their latest release's JSON, because the project's JSON stayed "
+        "stale",
+        "",
+    ),
+    "unchanged": ("projects of a refresh that are as they were (304)", ""),
+    "gone": ("projects that the index lists and PyPI does not have", "nothing: the next index decides"),
+    "vanished": ("packages that PyPI has no more: their documents left the index, their facts stay", ""),
+    "removed": ("those of them that a second index lacked as well", ""),
+    "index_refused": (
+        "answers for the index that are older or much smaller than the last",
+        "the log says which; if packages are really gone: `-a accept_removals=1`",
+    ),
+    "feeds_read": ("times that the feeds were read", ""),
+    "feeds_overrun": ("times that a feed showed only what is newer than the last poll", "run `pypi`"),
+    "feeds_given_up": ("entries that PyPI's caches did not show in time", "nothing: `pypi` has them"),
     "passed_on": ("stored packages that the search index lacked", ""),
     "releases_fetched": ("releases fetched one by one", ""),
     "releases_partial": (

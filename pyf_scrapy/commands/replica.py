@@ -6,7 +6,9 @@ import argparse
 import asyncio
 import signal
 import sys
-from datetime import UTC, datetime
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -16,7 +18,10 @@ from scrapy.exceptions import UsageError
 from pyf_scrapy.exceptions import ReplicaError
 
 if TYPE_CHECKING:
+    from pyf_scrapy.replica.cdn import CdnOptions
     from pyf_scrapy.replica.options import Options
+
+_MOST_EVENTS = 60_000  # a minute; more than a machine serves
 
 
 class Command(ScrapyCommand):
@@ -73,13 +78,29 @@ class Command(ScrapyCommand):
             "--most-releases", type=int, default=200, metavar="N", help="releases of a project (200)"
         )
         group.add_argument("--no-hostile", action="store_true", help="no scripts and control characters")
+        group.add_argument(
+            "--publish",
+            type=float,
+            default=0.0,
+            metavar="N",
+            help="events a minute that happen by themselves",
+        )
+        group.add_argument("--cdn", action="store_true", help="answer through the caches of a CDN")
+        group.add_argument(
+            "--lost-purges", type=float, metavar="SHARE", help="changes that a node of the CDN misses"
+        )
+        group.add_argument(
+            "--stale-nodes", type=int, metavar="N", help="nodes of the CDN, of 3, that miss all changes"
+        )
+        group.add_argument(
+            "--cdn-speed", type=float, metavar="X", help="seconds that pass for the CDN in one second (1)"
+        )
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
         if args:
             raise UsageError(f"unknown argument: {' '.join(args)}", print_help=False)
         try:
-            options = _options(opts)
-            self.exitcode = asyncio.run(_run(options, opts))
+            self.exitcode = asyncio.run(_run(_options(opts), _cdn(opts), opts))
         except ReplicaError as error:
             raise UsageError(str(error), print_help=False) from error
 
@@ -108,6 +129,23 @@ def _options(opts: argparse.Namespace) -> Options:
     )
 
 
+def _cdn(opts: argparse.Namespace) -> CdnOptions | None:
+    from pyf_scrapy.replica.cdn import CdnOptions
+
+    given = {
+        name: value
+        for name, value in (
+            ("lost_purges", opts.lost_purges),
+            ("stale_nodes", opts.stale_nodes),
+            ("speed", opts.cdn_speed),
+        )
+        if value is not None
+    }
+    if given and not opts.cdn:
+        raise ReplicaError("--lost-purges, --stale-nodes and --cdn-speed need --cdn")
+    return CdnOptions(**given) if opts.cdn else None
+
+
 def _now(text: str | None) -> datetime:
     """A date or a moment; without one today at midnight, so that two starts on a day are equal."""
     if text is None:
@@ -119,14 +157,25 @@ def _now(text: str | None) -> datetime:
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
 
 
-async def _run(options: Options, opts: argparse.Namespace) -> int:
+def _clock(opts: argparse.Namespace, start: datetime) -> Callable[[], datetime]:
+    """The time of what is published: today's, or with --now that date and what has passed since the start."""
+    if opts.now is None:
+        return lambda: datetime.now(UTC)
+    begun = time.monotonic()
+    return lambda: start + timedelta(seconds=int(time.monotonic() - begun))
+
+
+async def _run(options: Options, cdn: CdnOptions | None, opts: argparse.Namespace) -> int:
     """Serves until SIGINT or SIGTERM; the exit code."""
+    from pyf_scrapy.replica.busy import publish
     from pyf_scrapy.replica.faults import load_plan
     from pyf_scrapy.replica.replica import Replica
     from pyf_scrapy.replica.server import serve
 
     if opts.latency < 0:
         raise ReplicaError(f"--latency {opts.latency}: is negative")
+    if not 0 <= opts.publish <= _MOST_EVENTS:
+        raise ReplicaError(f"--publish {opts.publish}: is not between 0 and {_MOST_EVENTS}")
     rules = load_plan(opts.faults) if opts.faults else []
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -135,13 +184,21 @@ async def _run(options: Options, opts: argparse.Namespace) -> int:
     replica = Replica(options)
     try:
         async with serve(
-            replica, host=opts.host, port=opts.port, latency=opts.latency / 1000, rules=rules
+            replica, host=opts.host, port=opts.port, latency=opts.latency / 1000, rules=rules, cdn=cdn
         ) as url:
             sys.stdout.write(
                 f"Replica of PyPI with {options.projects} projects (seed {options.seed}) at {url}\n"
             )
             sys.stdout.flush()
-            await stop.wait()
+            tasks: set[asyncio.Task[object]] = {asyncio.create_task(stop.wait())}
+            if opts.publish:
+                clock = _clock(opts, options.now)
+                tasks.add(asyncio.create_task(publish(replica, opts.publish, clock)))
+            ended, others = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in others:
+                task.cancel()
+            for task in ended:
+                task.result()
     except OSError as error:
         sys.stderr.write(
             f"replica: cannot serve at {opts.host} port {opts.port}: {error.strerror or error}\n"

@@ -1,16 +1,20 @@
-"""`scrapy status`: how far the crawl is, what is in the index, what failed and what ran last."""
+"""`scrapy status`: how far the crawl is, how old what is known is, what failed and what ran last."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+import math
+import time
+from collections.abc import Iterable, Iterator
 
 from pyf_scrapy.command import PyfCommand
 from pyf_scrapy.commands.output import ExitCode, print_json, print_summary, print_table, print_text
 from pyf_scrapy.dates import minute
+from pyf_scrapy.exceptions import UsageProblem
 from pyf_scrapy.extensions.progress import duration
 from pyf_scrapy.lookup import maker
-from pyf_scrapy.status import Overview, RunState, overview
+from pyf_scrapy.status import CollectionState, LimitCheck, Overview, RunState, next_try, overview, retry
+from pyf_scrapy.store import FailureRow
 
 
 class Command(PyfCommand):
@@ -18,29 +22,93 @@ class Command(PyfCommand):
     takes_collection = True
 
     def syntax(self) -> str:
-        return "[-p PROFILE | -c COLLECTION] [--failures] [--json]"
+        return "[-p PROFILE | -c COLLECTION] [--check] [--failures] [--retry [NAME ...]] [--json]"
 
     def short_desc(self) -> str:
-        return "Show how far the crawl is, what is indexed and what failed"
+        return "Show how far the crawl is, how old its facts are, what is indexed and what failed"
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         super().add_options(parser)
+        parser.add_argument(
+            "--check", action="store_true", help="exit with 1 when a limit (STATUS_*) is missed, and name it"
+        )
         parser.add_argument("--failures", action="store_true", help="show all failures, not the last few")
+        parser.add_argument(
+            "--retry", nargs="*", metavar="NAME", help="try failed packages (all, or these) again at once"
+        )
 
     def execute(self, args: list[str], opts: argparse.Namespace) -> int:
         named = opts.package_profile is not None or opts.collection is not None
+        if opts.retry is not None:
+            if named or opts.check or opts.failures:
+                raise UsageProblem("--retry goes with NAMEs and --json only: it is about all collections")
+            return self._retry(opts)
         collection = self.selected_collection(opts) if named else None
-        found = overview(self.project_settings, collection=collection, all_failures=opts.failures)
+        now = int(time.time())
+        found = overview(self.project_settings, now=now, collection=collection, all_failures=opts.failures)
         if opts.json:
             print_json(found)
         else:
             start = maker(collection, self.profiles().values()) if collection is not None else None
-            _print(found, collection, start)
+            _print(found, collection, start, now, in_full=opts.failures)
+        if not opts.check:
+            return ExitCode.OK
+        missed = [check for check in found.checks if not check.ok]
+        if found.crawled and not opts.json:
+            names = [state.collection for state in found.collections] if collection is None else [collection]
+            self._print_missed(missed, names)
+        return ExitCode.FAILED if missed or not found.crawled else ExitCode.OK
+
+    def _retry(self, opts: argparse.Namespace) -> int:
+        retried = retry(self.project_settings, opts.retry, now=int(time.time()))
+        if opts.json:
+            print_json({"retried": retried.count})
+        elif retried.count:
+            failures = "1 failure is" if retried.count == 1 else f"{retried.count:,} failures are"
+            print_text(f"{failures} due now. The next run tries again:")
+            print_text(f"  {self._crawl('pypi', retried.collections)}")
+        else:
+            print_text("No package has failed.")
         return ExitCode.OK
 
+    def _print_missed(self, missed: Iterable[LimitCheck], collections: list[str]) -> None:
+        print_text()
+        print_table(
+            ("limit missed", "is", "limit", "what helps"),
+            (
+                (
+                    check.name,
+                    _shown(check, check.value),
+                    _shown(check, check.limit),
+                    self._remedy(check, collections),
+                )
+                for check in missed
+            ),
+            empty="All limits are kept.",
+        )
 
-def _print(found: Overview, collection: str | None, start: str | None) -> None:
-    """`start` is the command that makes the collection asked for."""
+    def _remedy(self, check: LimitCheck, collections: list[str]) -> str:
+        """The commands after which a missed limit is kept again."""
+        kind, _, collection = check.name.partition(":")
+        if kind == "indexed":
+            return self._crawl("pypi", [collection], others="project -a refresh=1")
+        if kind == "refresh":
+            return self._crawl("project -a refresh=1", collections, others="project -a refresh=1")
+        return self._crawl("rss" if kind == "feeds" else "pypi", collections)
+
+    def _crawl(self, spider: str, collections: Iterable[str], others: str | None = None) -> str:
+        """The crawl of the profiles of these collections; `others` is for those that have no profile."""
+        keys = {profile.collection: profile.key for profile in self.profiles().values()}
+        profiles = [keys[collection] for collection in collections if collection in keys]
+        own = [collection for collection in collections if others and collection not in keys]
+        crawls = [f"{others} -a collection={collection}" for collection in own]
+        if profiles or not own:
+            crawls.insert(0, f"{spider} -a profile={','.join(profiles) or 'PROFILE'}")
+        return "\n".join(f"scrapy crawl {crawl}" for crawl in crawls)
+
+
+def _print(found: Overview, collection: str | None, start: str | None, now: int, *, in_full: bool) -> None:
+    """`start` is the command that makes the collection asked for; `in_full` is about failures."""
     if not found.crawled:
         print_text(f"Nothing crawled yet in {found.folder}. Start with:")
         for command in [start] if start is not None else _FIRST_COMMANDS:
@@ -48,6 +116,9 @@ def _print(found: Overview, collection: str | None, start: str | None) -> None:
         return
     print_summary(dict(_facts(found)))
     print_text()
+    if found.collections:
+        print_summary({state.collection: _coverage(found, state) for state in found.collections})
+        print_text()
     print_table(
         ("collection", "releases", "members", "indexed", "waiting", "documents"),
         (
@@ -69,9 +140,9 @@ def _print(found: Overview, collection: str | None, start: str | None) -> None:
     if found.failed:
         print_text()
         print_table(
-            ("failed", "at", "tries", "next (UTC)", "reason"),
+            ("failed", "at", "tries", "when (UTC)" if in_full else "next (UTC)", "reason"),
             (
-                (row.normalized_name, row.stage, row.count, minute(row.next_try), row.reason)
+                (row.normalized_name, row.stage, row.count, _times(row, now, in_full=in_full), row.reason)
                 for row in found.failed
             ),
         )
@@ -93,9 +164,12 @@ def _facts(found: Overview) -> Iterator[tuple[str, str]]:
         serial = f", serial {found.index_serial}" if found.index_serial is not None else ""
         yield "index", f"{found.listed:,} projects, read {minute(found.index_read_at)} UTC{serial}"
         yield "checked", _checked(found, found.listed, found.checked or 0)
+    yield "lag", _lag(found)
     yield "known", f"{found.known:,} projects, highest serial {found.highest_serial}"
     yield "kept", f"{found.packages:,} packages with their releases"
     yield "partial", f"{found.partial_releases:,} of the releases: PyPI has no metadata of their own"
+    if found.vanished:
+        yield "vanished", f"{found.vanished:,} packages: PyPI does not have them any more"
     yield "failures", f"{found.failures:,}"
     if found.search != "asked":
         yield "documents", found.search
@@ -109,6 +183,48 @@ def _checked(found: Overview, listed: int, checked: int) -> str:
     if found.seconds_left is None:
         return text
     return f"{text}, about {duration(found.seconds_left)} left at {found.projects_per_second:.1f}/s"
+
+
+def _lag(found: Overview) -> str:
+    """How long ago each lane ran; a change that waits longer than that makes the index lane late."""
+    lanes = found.lanes
+    texts = []
+    for name, lag in (("feeds", lanes.feeds), ("index", lanes.index), ("refresh", lanes.refresh)):
+        texts.append(f"{name} {'never' if lag is None else duration(lag)}")
+    if found.oldest_unchecked_change:
+        texts[1] += f" ({duration(found.oldest_unchecked_change)} behind)"
+    if lanes.refresh is not None and lanes.never_verified:
+        texts[2] += f" ({lanes.never_verified:,} not verified yet)"
+    return ", ".join(texts)
+
+
+def _coverage(found: Overview, state: CollectionState) -> str:
+    checked = "index not read yet"
+    if found.listed is not None:
+        serial = f" at serial {found.index_serial}" if found.index_serial is not None else ""
+        checked = f"checked {found.checked:,} of {found.listed:,}{serial}"
+    text = f"{checked}; {state.matching:,} match; {state.indexed:,} indexed"
+    if found.oldest_unchecked_change is None:
+        return text
+    return f"{text}; oldest unchecked change: {duration(found.oldest_unchecked_change)}"
+
+
+def _shown(check: LimitCheck, value: float | None) -> str:
+    """A share or seconds as a person reads it, never rounded up to its limit."""
+    if value is None:
+        return "unknown"
+    if check.name == "coverage" or check.name.startswith("indexed:"):
+        return f"{math.floor(round(value * 100_000, 3)) / 1000:g} %"
+    return f"{value:,.0f} s"
+
+
+def _times(row: FailureRow, now: int, *, in_full: bool) -> str:
+    """When it is tried again; `in_full` also when it failed first and last."""
+    again = minute(next_try(row, now))
+    if not in_full:
+        return again or "next run"
+    last = [f"last {minute(row.last_at)}"] if row.last_at != row.first_at else []
+    return "\n".join([f"first {minute(row.first_at)}", *last, f"next {again or 'run'}"])
 
 
 def _run(run: RunState) -> tuple[str | None, str, str | None, str]:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pyf_scrapy.exceptions import AlreadyRunningError, PyfError
+
+#: Stats of a host begin with this, then its name and the figure.
+HOSTS = "pyf/hosts/"
 
 #: Figure of the summary -> Scrapy stat that counts it.
 FIGURES = {
@@ -17,6 +20,15 @@ FIGURES = {
     "no_match": "pyf/classifiers/dropped",
     "empty": "pyf/projects/empty",
     "stale": "pyf/projects/stale",
+    "way_round": "pyf/projects/round",
+    "unchanged": "pyf/projects/unchanged",
+    "gone": "pyf/projects/gone",
+    "vanished": "pyf/packages/vanished",
+    "removed": "pyf/packages/removed",
+    "index_refused": "pyf/index/refused",
+    "feeds_read": "pyf/feeds/polls",
+    "feeds_overrun": "pyf/feeds/overrun",
+    "feeds_given_up": "pyf/feeds/given_up",
     "passed_on": "pyf/packages/passed_on",
     "releases_fetched": "pyf/releases/fetched",
     "releases_partial": "pyf/releases/partial",
@@ -35,11 +47,13 @@ FIGURES = {
 @dataclass(frozen=True)
 class Outcome:
     """`exit_code`: 0 done, 1 a source or service failed or documents were rejected, 2 bad input, 3 done but
-    some packages failed, 75 already running. `reason` is Scrapy's finish reason."""
+    some packages failed, 75 already running. `reason` is Scrapy's finish reason. `hosts`: what was asked of
+    each and what it sent (requests, bytes, not_modified)."""
 
     exit_code: int
     reason: str
     figures: dict[str, int]
+    hosts: dict[str, dict[str, int]] = field(default_factory=dict)
 
     @property
     def headline(self) -> str:
@@ -50,7 +64,7 @@ class Outcome:
             return "Not started: this spider is already running on this data folder."
         if self.exit_code == 0:
             if self.figures["fetched"] == 0 and self.figures["passed_on"] == 0:
-                return "Nothing to do: everything the index lists is up to date."
+                return "Nothing to do: everything is up to date."
             return "Done."
         if self.exit_code == 3:
             return "Done, but some packages failed: see `scrapy status`; the next run tries again."
@@ -62,7 +76,17 @@ class Outcome:
 def outcome(stats: Mapping[str, Any], reason: str, problem: PyfError | None) -> Outcome:
     """Judge a crawl by its stats, its finish reason and the error that ended it, if any."""
     figures = {name: int(stats.get(key) or 0) for name, key in FIGURES.items()}
-    return Outcome(_exit_code(figures, stats, reason, problem), reason, figures)
+    return Outcome(_exit_code(figures, stats, reason, problem), reason, figures, _hosts(stats))
+
+
+def _hosts(stats: Mapping[str, Any]) -> dict[str, dict[str, int]]:
+    """The figures of HostStatistics by host."""
+    hosts: dict[str, dict[str, int]] = {}
+    for key, value in sorted(stats.items()):
+        if key.startswith(HOSTS):
+            host, _, figure = key.removeprefix(HOSTS).rpartition("/")
+            hosts.setdefault(host, {})[figure] = int(value)
+    return hosts
 
 
 def _exit_code(

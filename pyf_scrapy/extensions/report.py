@@ -51,10 +51,13 @@ class RunReport:
                 self.crawler.stats.set_value("pyf/packages/waiting", waiting)
         except StoreError as error:
             spider.problem = spider.problem or error
+        if reason == "finished":
+            spider.problem = spider.problem or spider.complaint
         self.outcome = outcome(self.crawler.stats.get_stats(), reason, spider.problem)
         try:
             if self._run is not None:
-                exit_code, figures = self.outcome.exit_code, self.outcome.figures
+                exit_code = self.outcome.exit_code
+                figures = {**self.outcome.figures, "hosts": self.outcome.hosts}
                 finish = session.store.finish_run
                 await asyncio.to_thread(finish, self._run, reason, exit_code, figures, int(time.time()))
         except StoreError as error:

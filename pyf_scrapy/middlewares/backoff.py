@@ -1,55 +1,37 @@
-"""Waits as a server asks: Retry-After and 429 close the host's gate, other failures are tried again later."""
+"""Tries failed requests again: after a growing delay, or as soon as the host's gate lets them."""
 
 from __future__ import annotations
 
 import logging
 import time
-from datetime import UTC
-from email.utils import parsedate_to_datetime
 
 from scrapy import Request
 from scrapy.crawler import Crawler
 from scrapy.downloadermiddlewares.retry import get_retry_request
-from scrapy.exceptions import IgnoreRequest, NotConfigured
+from scrapy.exceptions import NotConfigured
 from scrapy.http import Response
-from scrapy.utils.asyncio import sleep
-from scrapy.utils.httpobj import urlparse_cached
 from scrapy.utils.misc import load_object
 
-from pyf_scrapy.spiders.base import PackageSpider
+from pyf_scrapy.middlewares.gates import retry_after
+from pyf_scrapy.middlewares.waiting import sleep
 
-logger = logging.getLogger(__name__)
-
-#: Statuses that say "not now" about the host, not about the one address.
+#: Statuses that are always tried again: "not now" about the host.
 THROTTLED = frozenset({429, 503})
 
-
-def retry_after(value: bytes | None, now: float) -> float | None:
-    """Seconds to wait by a Retry-After header (RFC 9110, 10.2.3: seconds or an HTTP date), None if unusable.
-
-    `now` is in epoch seconds.
-    """
-    if value is None:
-        return None
-    text = value.decode("latin-1").strip()
-    if text.isdecimal() and text.isascii():
-        return float(min(int(text[:9]), 10**9))
-    try:
-        moment = parsedate_to_datetime(text)
-    except (TypeError, ValueError, OverflowError):
-        return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return max(0.0, moment.timestamp() - now)
+#: Key of Request.meta: how often the request was told to wait; `retry_times` counts the failures.
+_TIMES_THROTTLED = "times_throttled"
 
 
 class BackoffMiddleware:
     """Replaces Scrapy's RetryMiddleware, which tries again at once and knows no Retry-After.
 
+    A request that was told to wait (429, or 503 with Retry-After) goes back at once, to wait with all
+    others before the gate of its host (PoliteDownloadHandler). Any other failure concerns one address and
+    is tried again after a delay of its own.
+
     Settings: `RETRY_HTTP_CODES` and `RETRY_EXCEPTIONS` as in Scrapy; `PYPI_MAX_RETRIES` tries after the
-    first; `PYPI_RETRY_BACKOFF` is the first delay in seconds, doubled each time; `BACKOFF_MAX_DELAY` is the
-    longest wait that is obeyed; `BACKOFF_THROTTLED_RETRIES` bounds how often one request may be told to
-    wait. Must run above Scrapy's priority 550 so that it sees the first answer.
+    first; `PYPI_RETRY_BACKOFF` is the first delay in seconds, doubled each time, at most
+    `BACKOFF_MAX_DELAY`; `BACKOFF_THROTTLED_RETRIES` bounds how often one request may be told to wait.
     """
 
     def __init__(self, crawler: Crawler) -> None:
@@ -63,55 +45,41 @@ class BackoffMiddleware:
         self.backoff = settings.getfloat("PYPI_RETRY_BACKOFF")
         self.longest = settings.getfloat("BACKOFF_MAX_DELAY")
         self.throttled_retries = settings.getint("BACKOFF_THROTTLED_RETRIES")
-        self.closed_until: dict[str, float] = {}
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> BackoffMiddleware:
         return cls(crawler)
 
-    async def process_request(self, request: Request) -> None:
-        host = urlparse_cached(request).netloc
-        while (wait := self.closed_until.get(host, 0.0) - time.monotonic()) > 0:
-            await self._sleep(wait)
-
     async def process_response(self, request: Request, response: Response) -> Request | Response:
         if response.status not in self.codes:
             return response
         told = retry_after(response.headers.get(b"Retry-After"), time.time())
-        throttled = response.status == 429 or (response.status == 503 and told is not None)
-        wait = min(self._delay(request) if told is None else told, self.longest)
-        retry = self._retry(
-            request,
-            f"HTTP {response.status}",
-            times=self.throttled_retries if throttled else self.retries,
-            stats="backoff" if throttled else "retry",
-        )
-        if throttled:
-            self._close_gate(urlparse_cached(request).netloc, wait)
-        if retry is None:
-            return response
-        if not throttled:
-            await self._sleep(wait)
-        return retry
+        reason = f"HTTP {response.status}"
+        if response.status == 429 or (response.status == 503 and told is not None):
+            return self._throttled(request, reason) or response
+        return await self._later(request, reason) or response
 
     async def process_exception(self, request: Request, exception: Exception) -> Request | None:
-        if not isinstance(exception, self.exceptions):
-            return None
-        retry = self._retry(request, exception, times=self.retries, stats="retry")
+        return await self._later(request, exception) if isinstance(exception, self.exceptions) else None
+
+    def _throttled(self, request: Request, reason: str) -> Request | None:
+        """Counted apart, so that a request that had to wait still has all its tries when it fails."""
+        failures = request.meta.get("retry_times", 0)
+        counted = request.copy()
+        counted.meta["retry_times"] = request.meta.get(_TIMES_THROTTLED, 0)
+        retry = self._retry(counted, reason, times=self.throttled_retries, stats="backoff")
         if retry is not None:
-            await self._sleep(self._delay(request))
+            retry.meta[_TIMES_THROTTLED] = retry.meta["retry_times"]
+            retry.meta["retry_times"] = failures
         return retry
 
-    def _delay(self, request: Request) -> float:
-        """Doubled with every try, so 2, 4, 8 seconds with the default of the seeds."""
-        return float(self.backoff * 2 ** min(request.meta.get("retry_times", 0), 20))
-
-    def _close_gate(self, host: str, wait: float) -> None:
-        until = time.monotonic() + wait
-        if until > self.closed_until.get(host, 0.0):
-            self.closed_until[host] = until
-            logger.info("%s asks to wait %.1f s", host, wait)
-        self.crawler.stats.max_value("backoff/longest_wait", wait)
+    async def _later(self, request: Request, reason: str | Exception) -> Request | None:
+        retry = self._retry(request, reason, times=self.retries, stats="retry")
+        if retry is not None:
+            # Doubled with every try, so 2, 4, 8 seconds with the default of the seeds.
+            failures = min(request.meta.get("retry_times", 0), 20)
+            await sleep(self.crawler, min(self.backoff * 2**failures, self.longest))
+        return retry
 
     def _retry(self, request: Request, reason: str | Exception, *, times: int, stats: str) -> Request | None:
         assert self.crawler.spider is not None
@@ -124,15 +92,3 @@ class BackoffMiddleware:
             stats_base_key=stats,
             give_up_log_level=logging.DEBUG,
         )
-
-    def _is_stopping(self) -> bool:
-        spider = self.crawler.spider
-        return spider.stopping if isinstance(spider, PackageSpider) else not self.crawler.engine.running
-
-    async def _sleep(self, seconds: float) -> None:
-        """Sleep in short steps, so that a crawl that is asked to stop does not wait for a distant gate."""
-        end = time.monotonic() + seconds
-        while (left := end - time.monotonic()) > 0:
-            if self._is_stopping():
-                raise IgnoreRequest("the crawl is stopping")
-            await sleep(min(left, 0.5))

@@ -30,7 +30,11 @@ def requirement_names(path: Path) -> tuple[str, ...]:
 
 
 def _read(path: Path, names: dict[str, None], parents: tuple[Path, ...]) -> None:
-    if path.resolve() in parents or len(parents) >= _DEEPEST:
+    try:
+        resolved = path.resolve()
+    except (RuntimeError, ValueError):  # a loop of links; a NUL in what follows -r
+        raise UsageProblem(f"cannot read {str(path)!r}: it is no usable path") from None
+    if resolved in parents or len(parents) >= _DEEPEST:
         raise UsageProblem(f"{path} includes itself, or files {_DEEPEST} deep")
     try:
         if path.stat().st_size > _LARGEST:
@@ -42,7 +46,7 @@ def _read(path: Path, names: dict[str, None], parents: tuple[Path, ...]) -> None
     for number, line in _logical_lines(text):
         if line.startswith(("-r ", "--requirement ", "--requirement=", "-r=")):
             included = re.split(r"[ =]+", line, maxsplit=1)[1].strip()
-            _read(path.parent / included, names, (*parents, path.resolve()))
+            _read(path.parent / included, names, (*parents, resolved))
         elif line and not line.startswith("-") and not re.match(r"[a-z+]+://|\.{0,2}/", line):
             try:
                 requirement = Requirement(_PER_REQUIREMENT_OPTION.sub("", line))

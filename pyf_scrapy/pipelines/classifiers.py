@@ -41,14 +41,19 @@ class ClassifierFilterPipeline:
         if not item.profiles and not item.stored:
             with services(self.spider):
                 await self._note(item)
-        item.leaving = [
-            p.key
-            for p in session.profiles
-            if p.key not in item.profiles and name in session.held[p.collection]
-        ]
+        if item.revision or item.stored:
+            with services(self.spider):
+                item.leaving = await asyncio.to_thread(self._leaving, item)
         if not item.profiles and not item.leaving:
+            item.settled = True
             raise NoMatchingClassifier("no profile has its classifiers", log_level="DEBUG")
         return item
+
+    def _leaving(self, item: PackageItem) -> list[str]:
+        """The profiles it does not belong to although their collection holds it, whoever put it there."""
+        others = [p for p in self.session.profiles if p.key not in item.profiles]
+        name, store = item.normalized_name, self.session.store
+        return [p.key for p in others if name in store.indexed(p.collection, [name])]
 
     async def _note(self, item: PackageItem) -> None:
         name, session = item.normalized_name, self.session

@@ -30,7 +30,6 @@ class DuplicatesPipeline:
         for profile in session.profiles:
             if profile.key in item.profiles:
                 wanted = documents(item, profile, session.now, all_texts=self.all_texts)
-                session.held[profile.collection].add(name)
             elif profile.key in item.leaving:
                 wanted = []
             else:

@@ -89,3 +89,4 @@ class TypesensePipeline:
         for stage in ("index", "pipeline"):
             await self.session.writer.clear([item.normalized_name], stage)
         stats.inc_value("pyf/packages/indexed")
+        item.settled = True

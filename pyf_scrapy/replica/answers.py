@@ -15,7 +15,10 @@ _SMALLEST_GZIP = 200
 
 @dataclass(frozen=True)
 class Answer:
-    """What a service answers, before it is fitted to the request. `max_age` in seconds, None: not cached."""
+    """What a service answers, before it is fitted to the request. `max_age` in seconds, None: not cached.
+
+    `tagged`: with an ETag although without `max_age`, as PyPI sends its feeds.
+    """
 
     body: bytes | Compressed
     content_type: str
@@ -23,6 +26,7 @@ class Answer:
     max_age: int | None = None
     vary: str = "Accept-Encoding"
     headers: Mapping[str, str] = field(default_factory=dict)
+    tagged: bool = False
 
 
 def redirect(location: str) -> Answer:
@@ -37,8 +41,10 @@ async def send(request: web.Request, answer: Answer, *, cut: bool = False) -> tu
     """
     headers = {"Content-Type": answer.content_type, "Vary": answer.vary, **answer.headers}
     if answer.max_age is not None:
+        headers["Cache-Control"] = f"max-age={answer.max_age}, public"
+    if answer.max_age is not None or answer.tagged:
         tag = answer.body.etag if isinstance(answer.body, Compressed) else etag(answer.body)
-        headers |= {"Cache-Control": f"max-age={answer.max_age}, public", "ETag": tag}
+        headers["ETag"] = tag
         if _is_known(tag, request.headers.get("If-None-Match", "")):
             return web.Response(status=304, headers=headers), 0
     length, pieces, packed = _fit(answer.body, "gzip" in request.headers.get("Accept-Encoding", ""))

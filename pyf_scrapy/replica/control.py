@@ -1,15 +1,28 @@
-"""The control endpoints under `/_replica/`, for tests, demo and benchmarks."""
+"""The control endpoints under `/_replica/`, for tests, demo and benchmarks. All speak JSON.
+
+| endpoint | does |
+|---|---|
+| `GET statistics` | the counters (statistics.py, `cdn`: cdn.py); `?paths=1`: also of each path |
+| `POST reset` | all counters to zero |
+| `GET faults`, `PUT faults` | the fault plan (faults.py), YAML or JSON |
+| `GET clock`, `PUT clock` | time and last serial; `{"now": ...}` sets the time of the next event |
+| `POST advance` | `{"seconds": 1800}` pass, for the next event and for the CDN |
+| `GET events`, `POST events` | the journal, `?since=SERIAL`; lets one event or a list happen (events.py) |
+| `GET cdn`, `PUT cdn` | the CDN's options; `{"nodes": 3, ...}` puts an empty one in front, `null` none |
+"""
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import asdict
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Annotated
 
 import msgspec
 from aiohttp import web
 
 from pyf_scrapy.exceptions import ReplicaError
+from pyf_scrapy.replica.cdn import COUNTED, Cdn, CdnOptions, parse_cdn
 from pyf_scrapy.replica.events import parse_events
 from pyf_scrapy.replica.faults import Plan, parse_plan
 from pyf_scrapy.replica.replica import Replica
@@ -25,6 +38,13 @@ class Control:
         self._replica = replica
         self.statistics = Statistics()
         self.plan = Plan()
+        self.cdn: Cdn | None = None
+
+    def switch_cdn(self, options: CdnOptions | None) -> None:
+        """Puts an empty CDN in front of the replica, None takes it away."""
+        if self.cdn is not None:
+            self.cdn.close()
+        self.cdn = None if options is None else Cdn(self._replica, options)
 
     def routes(self) -> list[web.RouteDef]:
         """What aiohttp has to register."""
@@ -35,15 +55,23 @@ class Control:
             web.put(f"{PREFIX}faults", self._change_faults),
             web.get(f"{PREFIX}clock", self._read_clock),
             web.put(f"{PREFIX}clock", self._change_clock),
+            web.post(f"{PREFIX}advance", self._advance),
+            web.get(f"{PREFIX}cdn", self._read_cdn),
+            web.put(f"{PREFIX}cdn", self._change_cdn),
             web.get(f"{PREFIX}events", self._read_events),
             web.post(f"{PREFIX}events", self._add_events),
         ]
 
     async def _read_statistics(self, request: web.Request) -> web.Response:
-        return web.json_response(self.statistics.report(paths="paths" in request.query))
+        report = self.statistics.report(paths="paths" in request.query)
+        counts = self.cdn.counts if self.cdn else Counter[str]()
+        report["cdn"] = {key: counts[key] for key in COUNTED}
+        return web.json_response(report)
 
     async def _reset(self, _request: web.Request) -> web.Response:
-        """Sets the counters to zero, those of the fault plan too; what happened stays."""
+        """Sets the counters to zero, those of fault plan and CDN too; what happened stays."""
+        if self.cdn:
+            self.cdn.counts.clear()
         running = self.statistics.running
         self.statistics = Statistics()
         self.statistics.running = running
@@ -73,21 +101,41 @@ class Control:
             return _refused(error)
         return await self._read_clock(request)
 
+    async def _advance(self, request: web.Request) -> web.Response:
+        try:
+            seconds = msgspec.json.decode(await request.read(), type=_Advance).seconds
+        except msgspec.MsgspecError as error:
+            return _refused(error)
+        self._replica.now += timedelta(seconds=seconds)
+        if self.cdn:
+            self.cdn.advance(seconds)
+        return await self._read_clock(request)
+
+    async def _read_cdn(self, _request: web.Request) -> web.Response:
+        return web.json_response(msgspec.to_builtins(self.cdn.options if self.cdn else None))
+
+    async def _change_cdn(self, request: web.Request) -> web.Response:
+        try:
+            self.switch_cdn(parse_cdn(await request.read()))
+        except ReplicaError as error:
+            return _refused(error)
+        return await self._read_cdn(request)
+
     async def _read_events(self, request: web.Request) -> web.Response:
         """The journal; `?since=SERIAL` leaves out what is not newer."""
         since = request.query.get("since", "0")
         if not since.isdecimal():
             return _refused(ReplicaError(f"events: since={since!r} is not a serial"))
-        return web.json_response(_journal(self._replica, int(since)))
+        newer = [entry for entry in self._replica.journal if entry.serial > int(since)]
+        return web.json_response([entry._asdict() for entry in newer])
 
     async def _add_events(self, request: web.Request) -> web.Response:
-        """Lets events happen and answers with their serials."""
-        before = self._replica.serial
+        """Lets events happen and answers with their lines of the journal."""
         try:
-            self._replica.happen(parse_events(await request.read()))
+            entries = self._replica.happen(parse_events(await request.read()))
         except ReplicaError as error:
             return _refused(error)
-        return web.json_response(_journal(self._replica, before))
+        return web.json_response([entry._asdict() for entry in entries])
 
 
 class _Clock(msgspec.Struct, forbid_unknown_fields=True):
@@ -99,8 +147,8 @@ class _Clock(msgspec.Struct, forbid_unknown_fields=True):
         return self.now
 
 
-def _journal(replica: Replica, since: int) -> list[dict[str, Any]]:
-    return [entry._asdict() for entry in replica.journal if entry.serial > since]
+class _Advance(msgspec.Struct, forbid_unknown_fields=True):
+    seconds: Annotated[float, msgspec.Meta(ge=0, le=1_000_000_000)]
 
 
 def _refused(error: Exception) -> web.Response:

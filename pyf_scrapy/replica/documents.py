@@ -56,17 +56,27 @@ def release_json(seed: int, project: Project, release: Release, some_name: Calla
 
 
 def _ownership(seed: int, project: Project) -> dict[str, Any]:
+    """As invented, but for what events said."""
     dice = Dice(seed, project.number, "ownership")
     organization = f"{project.words[1]}-guild" if dice.chance(0.05) else None
     users = [
         f"{name.lower()}-{project.words[1]}"
         for name in dice.some(PEOPLE, dice.between(0 if organization else 1, 4))
     ]
-    roles = [{"role": "Maintainer" if place else "Owner", "user": user} for place, user in enumerate(users)]
-    return {"organization": organization, "roles": roles}
+    roles = [("Maintainer" if place else "Owner", user) for place, user in enumerate(users)]
+    if project.roles is not None:
+        roles = list(project.roles)
+    if project.organization is not None:
+        organization = project.organization or None
+    return {"organization": organization, "roles": [{"role": role, "user": user} for role, user in roles]}
 
 
 def _vulnerabilities(seed: int, project: Project, release: Release) -> list[dict[str, Any]]:
+    added = [one.content for one in project.advisories if one.version == release.version]
+    return _invented_vulnerabilities(seed, project, release) + added
+
+
+def _invented_vulnerabilities(seed: int, project: Project, release: Release) -> list[dict[str, Any]]:
     if (project.number + seed) % _VULNERABLE:
         return []
     dice = Dice(seed, project.number, release.version, "vulnerabilities")

@@ -67,6 +67,7 @@ def invent(options: Options, number: int, rank: int, name: str, word: str, role:
         (coin(number), word),
         status,
         hostile=hostile,
+        created=(releases[0].uploaded if releases else newest_time(rank, options) * 1_000_000),
     )
 
 

@@ -38,12 +38,19 @@ class Options:
     hostile: bool = True
     """Scripts in READMEs, `javascript:` addresses, control characters in summaries."""
     most_releases: int = 200
+    updates: int = 100
+    """Releases in the feed of releases."""
+    packages: int = 40
+    """Projects in the feed of new projects."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.projects <= MOST_PROJECTS:
             raise ReplicaError(f"projects: {self.projects} is not between 1 and {MOST_PROJECTS}")
         if not 1 <= self.most_releases <= 10_000:
             raise ReplicaError(f"most_releases: {self.most_releases} is not between 1 and 10000")
+        for name in ("updates", "packages"):
+            if not 1 <= getattr(self, name) <= 10_000:
+                raise ReplicaError(f"{name}: {getattr(self, name)} is not between 1 and 10000")
         for name in ("unhinted", "decoys", "empty", "missing"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ReplicaError(f"{name}: {getattr(self, name)} is not a share between 0 and 1")

@@ -11,6 +11,7 @@ from packaging.utils import canonicalize_name
 
 from pyf_scrapy.replica.answers import Answer, redirect
 from pyf_scrapy.replica.documents import project_json, release_json
+from pyf_scrapy.replica.feeds import UPDATES, Feeds
 from pyf_scrapy.replica.replica import Replica
 from pyf_scrapy.replica.simple import Compressed, index_html, index_json, page_html, page_json
 from pyf_scrapy.replica.truth import Project
@@ -22,6 +23,8 @@ _HTML_TYPES = ("text/html", "application/vnd.pypi.simple.v1+html")
 _SIMPLE = re.compile(r"^/simple(?:/(?P<name>[^/]+))?(?P<slash>/?)$")
 _PROJECT = re.compile(r"^/pypi/(?P<name>[^/]+)/json(?P<slash>/?)$")
 _RELEASE = re.compile(r"^/pypi/(?P<name>[^/]+)/(?P<version>[^/]+)/json(?P<slash>/?)$")
+
+_FEED = re.compile(r"^/rss/(?:updates|packages|project/(?P<name>[^/]+)/releases)\.xml$")
 
 _SIMPLE_AGE = 600
 _JSON_AGE = 900
@@ -39,6 +42,11 @@ class Question(NamedTuple):
 
 def understand(path: str, accept: str) -> Question | None:
     """The question behind a path without percent-encoding; None when PyPI has no such page."""
+    if match := _FEED.match(path):
+        if match["name"] is None:
+            return Question("feed", path=path)
+        name = str(canonicalize_name(match["name"]))
+        return Question("feed", name, path=f"/rss/project/{name}/releases.xml")
     html = "" if wants_json(accept) else "-html"
     if match := _SIMPLE.match(path):
         if match["name"] is None:
@@ -73,16 +81,20 @@ def _weight(parameters: str) -> float:
 
 
 class PyPI:
-    """Answers questions from a replica. The index is rendered on first need and kept until the next event."""
+    """Answers questions from a replica. Index and feeds are rendered on first need and kept for a while."""
 
     def __init__(self, replica: Replica) -> None:
         self._replica = replica
         self._seed = replica.options.seed
         self._indexes: dict[tuple[str, int], Compressed] = {}
         self._rendering = asyncio.Lock()
+        self._feeds = Feeds(replica)
+        self._kept_feeds: dict[str, tuple[int, bytes]] = {}
 
     async def answer(self, question: Question, path: str, lag: int | None) -> Answer:
         """The answer to a question asked at a path; `lag` asks for the stale one, that many serials older."""
+        if question.kind == "feed":
+            return self._feed(question, lag)
         if question.name is None:
             return await self._index(question, lag) if path == question.path else redirect(question.path)
         replica = self._replica
@@ -105,7 +117,33 @@ class PyPI:
             else _fresh(document, "application/json", _JSON_AGE, project.serial)
         )
 
+    def revision(self, question: Question) -> int:
+        """A number that rises when something happened that the answer may tell of."""
+        if question.name is not None:
+            return self._replica.revision(question.name)
+        return self._replica.feed_changes if question.kind == "feed" else self._replica.serial
+
+    def _feed(self, question: Question, lag: int | None) -> Answer:
+        replica = self._replica
+        if question.name is not None:
+            name = question.name
+            project = replica.project(name) if lag is None else replica.stale_project(name, lag)
+            if project is None:
+                return _not_found("feed")
+            return _tagged(self._feeds.releases(project))
+        render = self._feeds.updates if question.path == UPDATES else self._feeds.packages
+        if lag is not None:
+            return _tagged(render(replica.serial - lag))
+        revision = self.revision(question)
+        kept, body = self._kept_feeds.get(question.path, (-1, b""))
+        if kept != revision:
+            body = render()
+            self._kept_feeds[question.path] = revision, body
+        return _tagged(body)
+
     def _json(self, question: Question, project: Project) -> bytes | None:
+        if project.quarantined:
+            return None
         some_name = self._replica.some_name
         if question.kind == "project":
             latest = project.latest
@@ -132,7 +170,12 @@ def _fresh(body: bytes | Compressed, content_type: str, max_age: int, serial: in
     return Answer(body, content_type, 200, max_age, f"{vary}Accept-Encoding", headers)
 
 
+def _tagged(feed: bytes) -> Answer:
+    """A feed's answer: with an ETag, without Cache-Control and serial."""
+    return Answer(feed, "text/xml; charset=UTF-8", tagged=True)
+
+
 def _not_found(kind: str) -> Answer:
-    if kind.startswith("simple"):
+    if kind.startswith("simple") or kind == "feed":
         return Answer(b"404 Not Found", "text/plain; charset=UTF-8", 404)
     return Answer(b'{"message": "Not Found"}', "application/json", 404, headers=_CORS)

@@ -5,14 +5,19 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from http.client import HTTPConnection
 from typing import Any
 from urllib.parse import urlsplit
 
+import msgspec
+
 from pyf_scrapy.exceptions import ReplicaError
+from pyf_scrapy.replica.busy import busy
+from pyf_scrapy.replica.cdn import CdnOptions
 from pyf_scrapy.replica.control import PREFIX
+from pyf_scrapy.replica.dice import Dice
 from pyf_scrapy.replica.faults import Rule
 from pyf_scrapy.replica.options import Options
 from pyf_scrapy.replica.replica import Replica
@@ -42,9 +47,27 @@ class Handle:
         """Lets events happen; gives the journal's lines with their serials. Raises ReplicaError."""
         return list(self._call("POST", "events", list(events)))
 
+    def busy(
+        self, dice: Dice, count: int = 1, *, classifier: str | None = None, kinds: Collection[str] = ()
+    ) -> list[dict[str, Any]]:
+        """Lets random events happen (see busy.py); gives the journal's lines. Raises ReplicaError."""
+        entries = []
+        for _ in range(count):
+            event = busy(self.replica, dice, classifier, kinds)
+            entries += self.event(msgspec.to_builtins(event))
+        return entries
+
     def clock(self, now: str) -> None:
         """Sets the time (ISO 8601 with zone) of the next event."""
         self._call("PUT", "clock", {"now": now})
+
+    def advance(self, seconds: float) -> None:
+        """Lets time pass, for the next event and for the CDN."""
+        self._call("POST", "advance", {"seconds": seconds})
+
+    def cdn(self, options: Mapping[str, Any] | None) -> None:
+        """Puts an empty CDN in front (the values of CdnOptions), None takes it away. Raises ReplicaError."""
+        self._call("PUT", "cdn", options)
 
     def _call(self, method: str, endpoint: str, body: object = None) -> Any:
         connection = HTTPConnection(urlsplit(self.url).netloc, timeout=60)
@@ -61,7 +84,11 @@ class Handle:
 
 @contextmanager
 def running_replica(
-    options: Options | None = None, *, latency: float = 0.0, rules: Sequence[Rule] = ()
+    options: Options | None = None,
+    *,
+    latency: float = 0.0,
+    rules: Sequence[Rule] = (),
+    cdn: CdnOptions | None = None,
 ) -> Iterator[Handle]:
     """A replica at an address of its own until the block ends. Raises ReplicaError, OSError."""
     replica = Replica(options)
@@ -71,7 +98,7 @@ def running_replica(
     loop = asyncio.new_event_loop()
 
     async def run() -> None:
-        async with serve(replica, latency=latency, rules=rules) as url:
+        async with serve(replica, latency=latency, rules=rules, cdn=cdn) as url:
             started.append(url)
             ready.set()
             await stop.wait()

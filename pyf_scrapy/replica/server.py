@@ -10,6 +10,7 @@ from urllib.parse import unquote
 from aiohttp import web
 
 from pyf_scrapy.replica.answers import Answer, send
+from pyf_scrapy.replica.cdn import CdnOptions
 from pyf_scrapy.replica.control import Control
 from pyf_scrapy.replica.failing import failure
 from pyf_scrapy.replica.faults import Plan, Rule
@@ -22,9 +23,17 @@ _NO_PAGE = Answer(b"404 Not Found", "text/plain; charset=UTF-8", 404)
 class Server:
     """One replica behind HTTP: counts, delays and spoils requests, and lets the services answer the rest."""
 
-    def __init__(self, replica: Replica, *, latency: float = 0.0, rules: Sequence[Rule] = ()) -> None:
+    def __init__(
+        self,
+        replica: Replica,
+        *,
+        latency: float = 0.0,
+        rules: Sequence[Rule] = (),
+        cdn: CdnOptions | None = None,
+    ) -> None:
         self.control = Control(replica)
         self.control.plan = Plan(list(rules))
+        self.control.switch_cdn(cdn)
         self._pypi = PyPI(replica)
         self._latency = latency
 
@@ -67,7 +76,12 @@ class Server:
             if rule.fault == "slow":
                 await asyncio.sleep(rule.delay)
             lag = rule.serial_lag if rule.fault == "stale" else None
-        return await self._pypi.answer(question, path, lag) if question else _NO_PAGE
+        if question is None:
+            return _NO_PAGE
+        cdn = self.control.cdn
+        if cdn is None or lag is not None or path != question.path:
+            return await self._pypi.answer(question, path, lag)
+        return await cdn.answer(question, self._pypi)
 
 
 @asynccontextmanager
@@ -78,13 +92,14 @@ async def serve(
     port: int = 0,
     latency: float = 0.0,
     rules: Sequence[Rule] = (),
+    cdn: CdnOptions | None = None,
 ) -> AsyncIterator[str]:
     """Serves in the running loop and gives the address (`http://127.0.0.1:PORT`).
 
-    Port 0 lets the system choose; `latency` in seconds is added to every answer. Raises OSError when the
-    address is taken.
+    Port 0 lets the system choose; `latency` in seconds is added to every answer; `cdn` puts a CDN in front.
+    Raises OSError when the address is taken.
     """
-    server = Server(replica, latency=latency, rules=rules)
+    server = Server(replica, latency=latency, rules=rules, cdn=cdn)
     runner = web.AppRunner(server.application(), access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     try:

@@ -15,7 +15,7 @@ from packaging.utils import canonicalize_name
 from pyf_scrapy.replica.documents import dump
 from pyf_scrapy.replica.files import files_of, simple_file
 from pyf_scrapy.replica.histories import order_key
-from pyf_scrapy.replica.truth import Project
+from pyf_scrapy.replica.truth import Project, Release
 
 API_VERSION = "1.4"
 _ROWS = 4096
@@ -95,7 +95,7 @@ def page_json(seed: int, project: Project) -> bytes:
         status["reason"] = project.status_reason
     files = []
     versions = []
-    for release in sorted(project.releases, key=lambda release: order_key(release.version)):
+    for release in _shown(project):
         found = files_of(seed, project, release)
         files += [simple_file(file, release) for file in found]
         if found:
@@ -112,10 +112,17 @@ def page_json(seed: int, project: Project) -> bytes:
     )
 
 
+def _shown(project: Project) -> list[Release]:
+    """The releases in PyPI's order; none while the project is in quarantine."""
+    if project.quarantined:
+        return []
+    return sorted(project.releases, key=lambda release: order_key(release.version))
+
+
 def page_html(seed: int, project: Project) -> bytes:
     """A project's page in the form of PEP 503."""
     lines = []
-    for release in sorted(project.releases, key=lambda release: order_key(release.version)):
+    for release in _shown(project):
         for file in files_of(seed, project, release):
             python = (
                 f' data-requires-python="{escape(release.requires_python)}"'

@@ -13,7 +13,7 @@ class Statistics:
 
     def __init__(self) -> None:
         self.requests: Counter[str] = Counter()
-        """By kind: index, index-html, simple, simple-html, project, release, other."""
+        """By kind: index, index-html, simple, simple-html, project, release, feed, other."""
         self.statuses: Counter[int] = Counter()
         self.paths: Counter[str] = Counter()
         self.user_agents: Counter[str] = Counter()

@@ -9,6 +9,8 @@ import msgspec
 
 from pyf_scrapy.replica.histories import OrderKey, order_key
 
+QUARANTINED = "quarantined"
+
 
 class Release(msgspec.Struct, frozen=True):
     """One release. `uploaded` is in microseconds since 1970 UTC, `kinds` are the files' kinds (files.py)."""
@@ -24,6 +26,15 @@ class Release(msgspec.Struct, frozen=True):
     """False: `/pypi/NAME/VERSION/json` is a 404 although the project JSON lists the release."""
     info: dict[str, Any] = {}
     """Values that replace those of `info`, from an event."""
+    serial: int = 0
+    """That of the event that published it, 0: there from the start."""
+
+
+class Advisory(msgspec.Struct, frozen=True):
+    """A known weakness of one release, in the words of `vulnerabilities`."""
+
+    version: str
+    content: dict[str, Any]
 
 
 class Project(msgspec.Struct, frozen=True):
@@ -39,11 +50,29 @@ class Project(msgspec.Struct, frozen=True):
     status: str = "active"
     status_reason: str | None = None
     hostile: bool = False
+    created: int = 0
+    """When the name was taken, in microseconds since 1970 UTC."""
+    roles: tuple[tuple[str, str], ...] | None = None
+    """(role, user) as an event set them; None: invented."""
+    organization: str | None = None
+    """As an event set it, "" = none; None: invented."""
+    advisories: tuple[Advisory, ...] = ()
+    """Those that events added."""
 
     @property
     def latest(self) -> Release | None:
         """The release that PyPI shows: not yanked before yanked, stable before pre-release, then newest."""
         return latest_of(self.releases)
+
+    @property
+    def quarantined(self) -> bool:
+        """True when the index leaves it out, its JSON is a 404 and its page shows no file."""
+        return self.status == QUARANTINED
+
+    def claims(self, classifier: str) -> bool:
+        """Whether the latest release has the classifier or one below it."""
+        below = f"{classifier} :: "
+        return any(text == classifier or text.startswith(below) for text in self.classifiers)
 
     @property
     def classifiers(self) -> tuple[str, ...]:

@@ -39,6 +39,7 @@ from pyf_scrapy.search.cleaning import (
     url,
     within,
 )
+from pyf_scrapy.store.records import Standing
 
 # Bytes as JSON; together with the lists a document stays below about 1 MB.
 MAX_DESCRIPTION = 300_000
@@ -72,6 +73,8 @@ class Package(Protocol):
     def descriptions(self) -> Mapping[str, Description]: ...
     @property
     def health(self) -> Health | None: ...
+    @property
+    def standing(self) -> Standing | None: ...
 
 
 def document_id(normalized_name: str, version: str) -> str:
@@ -195,7 +198,12 @@ def _latest_fields(package: Package) -> dict[str, Any]:
     document: dict[str, Any] = {"serial": package.serial}
     if package.project is not None and package.project.vulnerabilities is not None:
         document["vulnerabilities"] = sum(not known.withdrawn for known in package.project.vulnerabilities)
-    return document
+    standing = package.standing
+    return document | _given(
+        project_status=line(standing.status, MAX_ITEM) if standing else None,
+        organization=line(package.project.organization, MAX_ITEM) if package.project else None,
+        recreated_timestamp=standing.recreated_at if standing else None,
+    )
 
 
 def _text_fields(description: Description | None, summary: str) -> dict[str, Any]:

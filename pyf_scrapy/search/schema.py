@@ -136,6 +136,8 @@ SCHEMA: tuple[Field, ...] = (
     # Its state, on the latest release
     Field("serial", "int64", "PyPI's serial (latest release)", "added", sort=True, optional=True),
     Field("project_status", "string", "PyPI's word on it: `archived`", "added", facet=True, optional=True),
+    Field("organization", "string", "who owns it on PyPI, if no person", "added", facet=True, optional=True),
+    _figure("recreated_timestamp", "its name was another project's until then, epoch seconds", "added"),
     _figure("vulnerabilities", "known vulnerabilities (latest release)", "added"),
     # Computed, on the documents that carry text
     _figure("health_score", "0 to 100", "seeds"),

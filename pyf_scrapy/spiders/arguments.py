@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Collection, Mapping
 from dataclasses import replace
+from fractions import Fraction
 from typing import Any
 
 from pyf_scrapy.exceptions import UsageProblem
@@ -32,6 +33,19 @@ def positive(name: str, value: str | None) -> int | None:
     if not (value.isascii() and value.isdecimal() and int(value[:18]) > 0):
         raise UsageProblem(f"{name}={value!r} is not a whole number above 0")
     return int(value[:18])
+
+
+def share(name: str, value: str | None) -> float:
+    """A part of a whole: `1/24` or `0.05`; 1 when not given. Raises UsageProblem."""
+    if value is None:
+        return 1.0
+    try:
+        part = Fraction(value)
+    except (ValueError, ZeroDivisionError):
+        part = Fraction(0)
+    if not 0 < part <= 1:
+        raise UsageProblem(f"{name}={value!r} is not a part of the whole; write 1/24, or 1 for all")
+    return float(part)
 
 
 def flag(name: str, value: str | None) -> bool:

@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from typing import Any, ClassVar, Self
 from urllib.parse import urlsplit
 
-import scrapy
 from scrapy import Request, signals
 from scrapy.crawler import Crawler
 from scrapy.exceptions import CloseSpider
@@ -19,14 +18,16 @@ from scrapy.settings import BaseSettings
 from twisted.python.failure import Failure
 
 from pyf_scrapy.environment import ceiling
-from pyf_scrapy.exceptions import FetchError, ParseError, PyfError, StoreError
-from pyf_scrapy.items import PackageItem
+from pyf_scrapy.exceptions import FetchError, ParseError, PyfError, StaleError, StoreError
+from pyf_scrapy.items import PackageItem, stored_item
 from pyf_scrapy.profiles import unknown_classifiers
 from pyf_scrapy.session import Session, Target
 from pyf_scrapy.spiders import arguments
-from pyf_scrapy.spiders.collecting import Collector, stored_item
+from pyf_scrapy.spiders.asking import Ask, AskingSpider
+from pyf_scrapy.spiders.collecting import Collector
 from pyf_scrapy.spiders.fetching import InlineFetch, PyPI, no_answer
 from pyf_scrapy.store import UnstorableError
+from pyf_scrapy.sync.staleness import retry_delay
 
 logger = logging.getLogger(__name__)
 
@@ -34,11 +35,12 @@ logger = logging.getLogger(__name__)
 SOURCE_DOWN_AFTER = 20
 
 
-class PackageSpider(scrapy.Spider):
+class PackageSpider(AskingSpider):
     """Base of the spiders that fetch projects from PyPI and emit one PackageItem for each.
 
     A spider overrides `requests`. Dirty packages of its profiles are passed on first, so that nothing
-    stored stays unindexed. `problem` is the error that ended the crawl, if one did.
+    stored stays unindexed. An answer older than promised is asked for again later, beside all others.
+    `problem` is the error that ended the crawl, if one did; `complaint` one that it goes on in spite of.
     """
 
     known_arguments: ClassVar[frozenset[str]] = arguments.COMMON
@@ -48,6 +50,7 @@ class PackageSpider(scrapy.Spider):
     pypi: PyPI
     full = False
     problem: PyfError | None = None
+    complaint: PyfError | None = None
 
     @classmethod
     def check_arguments(cls, given: Mapping[str, str], settings: Mapping[str, Any]) -> list[Target]:
@@ -95,6 +98,8 @@ class PackageSpider(scrapy.Spider):
             for warning in (*target.profile.warnings, *unknown_classifiers(target.profile)):
                 logger.warning("profile %s: %s", target.profile.key, warning)
         self.collector = Collector(self.session, self.pypi, self.count, lambda: self.stopping, full=self.full)
+        self.patience = settings.getfloat("STALE_PATIENCE")
+        self.prepare_asking()
         self._asked = 0
         self._fruitless = 0
         self._silence: PyfError | None = None
@@ -113,17 +118,24 @@ class PackageSpider(scrapy.Spider):
     # -- where packages come from -----------------------------------------------------------------
 
     async def start(self) -> AsyncIterator[Any]:
-        """Pass on dirty packages, then yield `requests`, as fast as the engine takes them."""
+        """Pass on dirty packages, then yield `requests` and what is asked again, as fast as the engine takes
+        them, until nothing is open."""
         try:
-            for requests in (self.dirty_packages(), self.requests()):
+            for requests in (self.dirty_packages(), self.requests(), self.open_requests()):
                 async for request in requests:
-                    while self.crawler.engine.needs_backout():
-                        await self.crawler.signals.wait_for(signals.scheduler_empty)
+                    for due in self.due_requests():
+                        await self._room()
+                        yield due
+                    await self._room()
                     yield request
         except PyfError as error:
             self.problem = error
             logger.error("%s", error)
             raise CloseSpider(reason="failed") from None
+
+    async def _room(self) -> None:
+        while self.crawler.engine.needs_backout():
+            await self.crawler.signals.wait_for(signals.scheduler_empty)
 
     def requests(self) -> AsyncIterator[Request]:
         """Requests made by `project_request`, most wanted first. Raises PyfError to end the crawl."""
@@ -143,7 +155,8 @@ class PackageSpider(scrapy.Spider):
             if names:
                 logger.info("%s: %d stored packages are not in the index yet", profile.collection, len(names))
             # A README that could not be rendered is tried again when its time has come.
-            names += sorted(broken & self.session.held[profile.collection])
+            if broken:
+                names += await asyncio.to_thread(store.indexed, profile.collection, sorted(broken))
             for name in names:
                 if name not in seen:
                     seen.add(name)
@@ -181,61 +194,95 @@ class PackageSpider(scrapy.Spider):
             self._passing_on.discard(name)
             self._places.release()
 
-    def project_request(self, normalized_name: str, *, serial: int | None = None) -> Request | None:
-        """The request for a project's JSON, or None when `limit` is reached.
-
-        `serial` is what the index promised.
-        """
+    def project_request(self, ask: Ask) -> Request | None:
+        """The request of a new question, or None when `limit` is reached."""
         if self.limit is not None and self._asked >= self.limit:
             return None
         self._asked += 1
+        return self.ask(ask)
+
+    def request_for(self, ask: Ask) -> Request:
+        """The request of a question for a project's JSON."""
         return Request(
-            self.pypi.project_url(normalized_name),
+            self.pypi.project_url(ask.name),
+            headers={"If-None-Match": ask.etag} if ask.etag else None,
             callback=self.parse_project,
             errback=self.project_failed,
-            cb_kwargs={"normalized_name": normalized_name, "promised": serial},
+            cb_kwargs={"ask": ask},
             dont_filter=True,
         )
 
     # -- answers ----------------------------------------------------------------------------------
 
-    async def parse_project(
-        self, response: Response, normalized_name: str, promised: int | None = None
-    ) -> AsyncIterator[PackageItem]:
-        """A project's JSON -> one PackageItem, or a failure in the store."""
+    async def parse_project(self, response: Response, ask: Ask) -> AsyncIterator[PackageItem]:
+        """A project's JSON -> its PackageItem, a question for later, or a failure in the store."""
         self.count("pyf/projects/fetched")
         try:
-            item = await self.collector.collect(response, normalized_name, promised)
+            item = await self.understand(response, ask)
         except (FetchError, ParseError, UnstorableError) as error:
-            await self.failed(normalized_name, error)
+            await self.failed(ask, error)
         except StoreError as error:
             self.end(error, reason="store_failed")
         else:
             self._fruitless = 0
-            yield item
-        self.count("pyf/projects/done")
+            if item is not None:
+                yield item
+        finally:
+            self.closed_ask(ask)
+
+    async def understand(self, response: Response, ask: Ask) -> PackageItem | None:
+        """The item of an answer, None when there is nothing new in it. A stale one is asked for again.
+
+        Raises FetchError, ParseError, StoreError.
+        """
+        item, fresh = await self.collector.collect(response, ask)
+        if not fresh:
+            delay = retry_delay(ask.attempt + 1, self.patience_for(ask))
+            if delay is not None:
+                self.ask_later(delay, ask.again())
+            else:
+                try:
+                    item, fresh = await self.collector.collect_round(ask), True
+                except (FetchError, ParseError) as error:
+                    if item is None:
+                        raise
+                    await self.failed(ask, error)
+        if item is not None:
+            item.fresh, item.keys = fresh, ask.keys
+        return item
+
+    def patience_for(self, ask: Ask) -> float:
+        """Seconds for which a project is asked again when its answers are older than promised."""
+        return self.patience
 
     async def project_failed(self, failure: Failure) -> None:
         """No answer at all (refused, timed out, too large, cut off): a failure in the store."""
-        name = failure.request.cb_kwargs["normalized_name"]  # type: ignore[attr-defined]  # Scrapy sets it
-        await self.failed(name, no_answer(failure.value))
-        self.count("pyf/projects/done")
+        ask = failure.request.cb_kwargs["ask"]  # type: ignore[attr-defined]  # Scrapy sets it
+        try:
+            await self.failed(ask, no_answer(failure.value))
+        finally:
+            self.closed_ask(ask)
 
-    async def failed(self, normalized_name: str, error: PyfError) -> None:
+    async def failed(self, ask: Ask, error: PyfError) -> None:
         """Note a package that could not be fetched; end the crawl when nothing answers any more."""
         if self.stopping:
             return
         self.count("pyf/packages/failed")
-        logger.warning("%s: %s", normalized_name, error)
+        logger.warning("%s: %s", ask.name, error)
+        stage = "stale" if isinstance(error, StaleError) else "project"
         try:
-            await self.session.fail(normalized_name, "project", str(error))
+            await self.session.fail(ask.name, stage, str(error))
         except StoreError as store_error:
             self.end(store_error, reason="store_failed")
             return
         self._fruitless = self._fruitless + 1 if isinstance(error, FetchError) and error.transport else 0
         self._silence = error if self._fruitless else None
         if self._fruitless == SOURCE_DOWN_AFTER:
-            self.end(self._source_down(error), reason="source_down")
+            self.source_is_down(self._source_down(error))
+
+    def source_is_down(self, error: FetchError) -> None:
+        """Nothing answers any more."""
+        self.end(error, reason="source_down")
 
     def nothing_answered(self) -> FetchError | None:
         """The error of a crawl that asked for few packages and got no answer for any."""
@@ -257,6 +304,3 @@ class PackageSpider(scrapy.Spider):
         closing = asyncio.ensure_future(self.crawler.engine.close_spider_async(reason=reason))
         self._closing.add(closing)
         closing.add_done_callback(self._closing.discard)
-
-    def count(self, key: str) -> None:
-        self.crawler.stats.inc_value(key)

@@ -12,7 +12,8 @@ from scrapy.exceptions import DownloadCancelledError, IgnoreRequest
 from scrapy.http import Response
 
 from pyf_scrapy.exceptions import FetchError
-from pyf_scrapy.parsers.project_json import Metadata, parse_release
+from pyf_scrapy.parsers.project_json import parse_release
+from pyf_scrapy.parsers.records import ReleaseRecord
 from pyf_scrapy.parsers.simple_index import SimplePage, parse_simple_page
 
 SIMPLE_JSON = "application/vnd.pypi.simple.v1+json"
@@ -64,7 +65,7 @@ class PyPI:
         """The simple index, or its 304 when `etag` still holds. Raises FetchError for anything else."""
         request = Request(
             f"{self.base}/simple/",
-            headers={"Accept": SIMPLE_JSON, **({"If-None-Match": etag} if etag else {})},
+            headers={"Accept": SIMPLE_JSON, **_if_none_match(etag)},
             meta={"download_maxsize": LARGEST_INDEX, "download_timeout": INDEX_TIMEOUT},
         )
         try:
@@ -75,26 +76,47 @@ class PyPI:
             raise FetchError(f"cannot read the index at {request.url}: {error}") from error
         return response
 
+    async def feed(self, path: str, etag: str | None) -> Response:
+        """One of PyPI's feeds ("/rss/updates.xml"), or its 304. Raises FetchError for anything else."""
+        request = Request(f"{self.base}{path}", headers=_if_none_match(etag))
+        try:
+            response = await self.fetch(request)
+            if not (response.status == 304 and etag):
+                expect_ok(response)
+        except FetchError as error:
+            raise FetchError(f"cannot read the feed {request.url}: {error}") from error
+        return response
+
     async def simple_page(self, normalized_name: str) -> SimplePage | None:
         """A project's page of the simple index, None for a 404. Raises FetchError, ParseError."""
-        response = await self._get(
-            f"{self.base}/simple/{quote(normalized_name, safe='')}/", headers={"Accept": SIMPLE_JSON}
-        )
-        return None if response is None else parse_simple_page(response.body)
+        response = await self.simple_answer(normalized_name, None)
+        return None if response.status == 404 else parse_simple_page(response.body)
 
-    async def release(self, normalized_name: str, version: str) -> Metadata | None:
-        """A release's own metadata, None for a real 404. Raises FetchError, ParseError."""
-        response = await self._get(
-            f"{self.base}/pypi/{quote(normalized_name, safe='')}/{quote(version, safe='')}/json"
-        )
-        return None if response is None else parse_release(response.body).metadata
+    async def simple_answer(self, normalized_name: str, etag: str | None) -> Response:
+        """The answer for a project's page: 200, 404, or 304 when `etag` still holds. Raises FetchError."""
+        url = f"{self.base}/simple/{quote(normalized_name, safe='')}/"
+        response = await self.fetch(Request(url, headers={"Accept": SIMPLE_JSON, **_if_none_match(etag)}))
+        if response.status != 404 and not (response.status == 304 and etag):
+            expect_ok(response)
+        return response
 
-    async def _get(self, url: str, headers: dict[str, str] | None = None) -> Response | None:
-        response = await self.fetch(Request(url, headers=headers))
+    async def release(self, normalized_name: str, version: str) -> ReleaseRecord | None:
+        """A release by its own JSON, None for a real 404. Raises FetchError, ParseError."""
+        name, version = quote(normalized_name, safe=""), quote(version, safe="")
+        response = await self.fetch(Request(f"{self.base}/pypi/{name}/{version}/json"))
         if response.status == 404:
             return None
         expect_ok(response)
-        return response
+        return parse_release(response.body)
+
+
+def etag_of(response: Response) -> str | None:
+    """The ETag of an answer."""
+    return (response.headers.get("ETag") or b"").decode("latin-1") or None
+
+
+def _if_none_match(etag: str | None) -> dict[str, str]:
+    return {"If-None-Match": etag} if etag else {}
 
 
 def expect_ok(response: Response) -> None:

@@ -1,34 +1,58 @@
-"""`scrapy crawl project`: names come from the command line or from a requirements file."""
+"""`scrapy crawl project`: names come from the command line, a requirements file, or are those indexed."""
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from packaging.utils import InvalidName, canonicalize_name
 from scrapy import Request
+from scrapy.http import Response
 
 from pyf_scrapy.exceptions import UsageProblem
+from pyf_scrapy.items import PackageItem, stored_item
 from pyf_scrapy.parsers.requirements_txt import requirement_names
 from pyf_scrapy.profiles import Profile
 from pyf_scrapy.search.collections import check_alias
 from pyf_scrapy.session import Target
 from pyf_scrapy.spiders import arguments
+from pyf_scrapy.spiders.asking import Ask
 from pyf_scrapy.spiders.base import PackageSpider
+from pyf_scrapy.spiders.fetching import etag_of
+from pyf_scrapy.spiders.standings import Standings
+from pyf_scrapy.sync.refresh import due
+from pyf_scrapy.sync.staleness import FIRST_DELAY, Promise
+
+logger = logging.getLogger(__name__)
 
 
 class ProjectSpider(PackageSpider):
-    """The packages that it is told: without profile or classifier they are all indexed."""
+    """The packages that it is told: without profile or classifier they are all indexed.
+
+    With `refresh` all members of the collections are asked about again, with conditional requests: what PyPI
+    changes without a new serial (archived, quarantined, advisories, organization) is found in no other way.
+    """
 
     name = "project"
-    known_arguments = arguments.COMMON | {"names", "requirements"}
+    known_arguments = arguments.COMMON | {"names", "requirements", "refresh", "share"}
 
     @classmethod
     def check_arguments(cls, given: Mapping[str, str], settings: Mapping[str, Any]) -> list[Target]:
+        refresh = arguments.flag("refresh", given.get("refresh"))
+        arguments.share("share", given.get("share"))
+        if not refresh and "share" in given:
+            raise UsageProblem("share= is a part of a refresh: give -a refresh=1, too")
         # Asked for by name: the default profile does not decide.
-        targets = super().check_arguments(given, {**settings, "DEFAULT_PROFILE": None})
-        names = _names(given)
+        default = settings.get("DEFAULT_PROFILE") if refresh and "collection" not in given else None
+        targets = super().check_arguments(given, {**settings, "DEFAULT_PROFILE": default})
+        names = () if refresh else _names(given)
+        if refresh and (given.get("names") or given.get("requirements")):
+            raise UsageProblem(
+                "refresh= asks about everything indexed; give no names= or requirements= with it"
+            )
         if targets:
             return targets
         collection = given.get("collection") or settings.get("TYPESENSE_COLLECTION")
@@ -38,27 +62,63 @@ class ProjectSpider(PackageSpider):
             )
         name = check_alias(collection)
         profile = Profile(key=name, name=name, releases=arguments.releases(given.get("releases")))
-        return [Target(profile, releases_given="releases" in given, names=frozenset(names))]
+        return [Target(profile, releases_given="releases" in given, names=frozenset(names), as_made=refresh)]
 
     def setup(self, given: Mapping[str, str], targets: list[Target]) -> None:
         super().setup(given, targets)
-        self.wanted = _names(given)
+        self.refresh = arguments.flag("refresh", given.get("refresh"))
+        self.share = arguments.share("share", given.get("share"))
+        self.wanted = () if self.refresh else _names(given)
+        self.standings = Standings(self.session, self.pypi)
 
     async def requests(self) -> AsyncIterator[Request]:
-        self.crawler.stats.set_value(
-            "pyf/projects/to_check", min(len(self.wanted), self.limit or len(self.wanted))
-        )
-        for name in self.wanted:
-            request = self.project_request(name)
+        asks = await asyncio.to_thread(self._due) if self.refresh else [Ask(name) for name in self.wanted]
+        self.crawler.stats.set_value("pyf/projects/to_check", min(len(asks), self.limit or len(asks)))
+        for ask in asks:
+            request = self.project_request(ask)
             if request is None:
                 return
             yield request
+
+    def _due(self) -> list[Ask]:
+        """The members whose turn it is, those verified longest ago first."""
+        store = self.session.store
+        members = {name for profile in self.session.profiles for name in store.members(profile)}
+        known = store.standings(members)
+        verified = {name: known[name].verified_at if name in known else None for name in members}
+        names = due(verified, self.share)
+        logger.info("Asking again about %d of %d packages", len(names), len(members))
+        return [
+            Ask(name, refresh=True, etag=known[name].project_etag, page_etag=known[name].page_etag)
+            if name in known
+            else Ask(name, refresh=True)
+            for name in names
+        ]
+
+    async def understand(self, response: Response, ask: Ask) -> PackageItem | None:
+        if not ask.refresh:
+            return await super().understand(response, ask)
+        item = None
+        if response.status == 304:
+            self.count("pyf/projects/unchanged")
+            await self.collector.settled(ask.name)
+        else:
+            item = await super().understand(response, ask)
+            if item is None or item.project is None:
+                return item
+        seen = await self.standings.verify(ask, etag_of(response))
+        if seen.newer is not None:
+            # Its page is newer than its JSON: a cache forgot one of the two.
+            self.ask_later(FIRST_DELAY, Ask(ask.name, Promise(serial=seen.newer), attempt=1))
+        if item is None and not seen.changed:
+            return None
+        return await asyncio.to_thread(stored_item, self.session.store, ask.name)
 
 
 def _names(given: Mapping[str, str]) -> tuple[str, ...]:
     """Normalized names of `names=` or `requirements=`. Raises UsageProblem."""
     if bool(given.get("names")) == bool(given.get("requirements")):
-        raise UsageProblem("which packages? give -a names=NAME,NAME or -a requirements=FILE")
+        raise UsageProblem("which packages? give -a names=NAME,NAME, -a requirements=FILE or -a refresh=1")
     if requirements := given.get("requirements"):
         return requirement_names(Path(requirements))
     names: dict[str, None] = {}

@@ -15,11 +15,14 @@ from scrapy import Request
 
 from pyf_scrapy.exceptions import FetchError, ParseError, UsageProblem
 from pyf_scrapy.items import PackageItem
-from pyf_scrapy.parsers.simple_index import parse_index
 from pyf_scrapy.session import Target
 from pyf_scrapy.spiders import arguments
+from pyf_scrapy.spiders.asking import Ask
 from pyf_scrapy.spiders.base import PackageSpider
-from pyf_scrapy.store.index_file import IndexFile
+from pyf_scrapy.spiders.index import Index
+from pyf_scrapy.store.index_file import NO_SERIAL, IndexFile
+from pyf_scrapy.sync.removal import IndexVerdict, is_tombstone, too_many
+from pyf_scrapy.sync.staleness import Promise
 from pyf_scrapy.sync.work_list import WorkList, work_list
 
 logger = logging.getLogger(__name__)
@@ -33,12 +36,13 @@ class PypiSpider(PackageSpider):
     """Everything on PyPI that matches the profiles: a full crawl at first, the increment after that."""
 
     name = "pypi"
-    known_arguments = arguments.COMMON | {"name", "full"}
+    known_arguments = arguments.COMMON | {"name", "full", "accept_removals"}
 
     @classmethod
     def check_arguments(cls, given: Mapping[str, str], settings: Mapping[str, Any]) -> list[Target]:
         targets = super().check_arguments(given, settings)
         arguments.flag("full", given.get("full"))
+        arguments.flag("accept_removals", given.get("accept_removals"))
         if not targets:
             raise UsageProblem(
                 "which packages? give -a profile=NAME (`scrapy profiles` lists them), -a classifier=... with "
@@ -49,21 +53,39 @@ class PypiSpider(PackageSpider):
     def setup(self, given: Mapping[str, str], targets: list[Target]) -> None:
         self.full = arguments.flag("full", given.get("full"))
         super().setup(given, targets)
+        self.accept_removals = arguments.flag("accept_removals", given.get("accept_removals"))
+        self.index = Index(self.session, self.pypi, accept_smaller=self.accept_removals)
         self.substring = canonicalize_name(given.get("name", ""))
         # name -> serial that is being asked for, or was and failed: not again in this run.
         self._asked_for: dict[str, int] = {}
         # Names whose answer has left the pipelines since the last comparison began.
-        self._answered: set[str] = set()
+        self._answered_names: set[str] = set()
+        # Names whose caches were stale for the whole of an earlier run.
+        self._impatient: set[str] = set()
+        self._packages = 0
+        # What is asked because the index lacks it.
+        self._doubted: list[Ask] = []
 
     async def requests(self) -> AsyncIterator[Request]:
         """Work through the difference; when the index has become old, read it and compare again."""
+        self._impatient = await asyncio.to_thread(self._stuck)
         refresh = self.settings.getfloat("INDEX_REFRESH") or math.inf
         index = await self.read_index()
         work = await asyncio.to_thread(self.compute_work, index, full=self.full)
         self.report(index, work)
+        await self.doubt(work)
         places = _places(index, work)
         read_at = time.monotonic()
-        while (entry := next(places, None)) is not None:
+        while True:
+            # Removals first: what is gone may be malware.
+            for ask in self._doubted:
+                request = self.project_request(ask)
+                if request is None:
+                    return
+                yield request
+            self._doubted = []
+            if (entry := next(places, None)) is None:
+                return
             if time.monotonic() - read_at >= refresh:
                 newer = await self.compare_again()
                 read_at = time.monotonic()
@@ -73,9 +95,10 @@ class PypiSpider(PackageSpider):
                     continue
             index, place = entry
             normalized_name, _, serial = index.entry_at(place)
-            if self._asked_for.get(normalized_name) == serial:
+            if self._asked_for.get(normalized_name) == serial or normalized_name in self.open_asks:
                 continue
-            request = self.project_request(normalized_name, serial=serial)
+            promise = Promise(serial=serial if serial != NO_SERIAL else None)
+            request = self.project_request(Ask(normalized_name, promise))
             if request is None:
                 return
             self._asked_for[normalized_name] = serial
@@ -89,36 +112,29 @@ class PypiSpider(PackageSpider):
             logger.warning("%s; going on with the last one", error)
             return None
         # From here on the store answers for these; it may be read before it knows of later ones.
-        for name in self._answered:
+        for name in self._answered_names:
             self._asked_for.pop(name, None)
-        self._answered.clear()
+        self._answered_names.clear()
         work = await asyncio.to_thread(self.compute_work, index, full=False)
         logger.info("Read the index again: %d projects differ", len(work))
+        await self.doubt(work)
         return _places(index, work)
 
-    def item_done(self, item: Any) -> None:
-        super().item_done(item)
-        if isinstance(item, PackageItem):
-            self._answered.add(item.normalized_name)
-
     async def read_index(self) -> IndexFile:
-        """The index as a file: as downloaded now, or the last one if the server says that it still holds.
-
-        Raises FetchError, ParseError: nothing is changed by it.
-        """
-        file = IndexFile(self.session.data_dir / "index")
-        header = await asyncio.to_thread(file.read_header)
-        response = await self.pypi.index(header.etag if header is not None else None)
+        """The index that the work is computed from. Raises FetchError, ParseError: nothing is changed."""
+        read = await self.index.read()
         self.count("pyf/index/read")
-        if response.status == 304:
+        if read.unchanged:
             self.count("pyf/index/unchanged")
-            return file
-        etag = (response.headers.get("ETag") or b"").decode("latin-1")
-        skipped = await asyncio.to_thread(_write_index, file, response.body, etag)
-        if skipped:
-            self.crawler.stats.set_value("pyf/index/skipped", skipped)
-            logger.warning("The index has %d entries whose names no project can have", skipped)
-        return file
+        if read.skipped:
+            self.crawler.stats.set_value("pyf/index/skipped", read.skipped)
+            logger.warning("The index has %d entries whose names no project can have", read.skipped)
+        if read.verdict is not IndexVerdict.ACCEPTED:
+            self.count("pyf/index/refused")
+            logger.warning("PyPI's index was refused, going on with the last one: %s", read.refusal)
+            if read.verdict is IndexVerdict.SMALLER:
+                self.complaint = self.complaint or FetchError(read.refusal)
+        return read.file
 
     def compute_work(self, index: IndexFile, *, full: bool) -> WorkList:
         """What differs between index and store; blocking, a second or so for a million names."""
@@ -128,15 +144,57 @@ class PypiSpider(PackageSpider):
         for profile in profiles:
             members.update(store.members(profile))
             wanted.update(store.candidates(profile, profile.releases))
-        stored: Iterator[tuple[str, int]] = iter(()) if full else store.iter_serials()
-        return work_list(
-            index,
-            stored,
+        packages = set(store.package_names())
+        self._packages = len(packages)
+        failed = {row.normalized_name for row in store.failures() if row.stage in {"project", "stale"}}
+        work = work_list(
+            _unless_seen(index, failed),
+            store.iter_serials(),
             members=members,
             wanted=wanted,
+            packages=packages,
             hinted=lambda name: any(profile.hinted(name) for profile in profiles),
-            selected=(lambda name: self.substring in name) if self.substring else None,
+            selected=lambda name: self.substring in name,
+            full=full,
         )
+        # What is left was seen nowhere in the index: nobody will ask for it again.
+        store.clear_failures(failed)
+        return work
+
+    async def doubt(self, work: WorkList) -> None:
+        """Ask about packages that the index does not list; tombstones for those that a second index lacks,
+        too. Nothing is concluded from an index that was refused."""
+        if not self.index.is_current or not work.unlisted:
+            return
+        store, read_at = self.session.store, self.index.read_at
+        vanished = await asyncio.to_thread(store.vanished)
+        buried = [n for n in work.unlisted if n in vanished and is_tombstone(vanished[n], read_at)]
+        if buried:
+            removed = await asyncio.to_thread(store.bury, buried, read_at)
+            self.crawler.stats.inc_value("pyf/packages/removed", removed)
+        doubted = [name for name in work.unlisted if name not in vanished]
+        if too_many(len(doubted), self._packages) and not self.accept_removals:
+            self.complaint = FetchError(
+                f"{len(doubted)} of {self._packages} packages are not in PyPI's index any more, too many at "
+                "once to be believed; nothing is removed. If it is true: -a accept_removals=1"
+            )
+            logger.error("%s", self.complaint)
+            return
+        self._doubted = [Ask(n, unlisted=True) for n in doubted if n not in self.open_asks]
+
+    def patience_for(self, ask: Ask) -> float:
+        """None for what was stale for the whole of an earlier run, until its next try is due."""
+        return 0.0 if ask.name in self._impatient else self.patience
+
+    def _stuck(self) -> set[str]:
+        now = time.time()
+        failures = self.session.store.failures()
+        return {row.normalized_name for row in failures if row.stage == "stale" and row.next_try > now}
+
+    def item_done(self, item: Any) -> None:
+        super().item_done(item)
+        if isinstance(item, PackageItem):
+            self._answered_names.add(item.normalized_name)
 
     def report(self, index: IndexFile, work: WorkList) -> None:
         stats = self.crawler.stats
@@ -152,21 +210,12 @@ class PypiSpider(PackageSpider):
         )
 
 
+def _unless_seen(index: IndexFile, names: set[str]) -> Iterator[tuple[str, int, int]]:
+    """The index; takes from `names` what it lists."""
+    for entry in index:
+        names.discard(entry[0])
+        yield entry
+
+
 def _places(index: IndexFile, work: WorkList) -> Iterator[Place]:
     return ((index, place) for place in work)
-
-
-def _write_index(file: IndexFile, body: bytes, etag: str) -> int:
-    """Parse the index and keep it; returns the number of unusable entries. Raises FetchError, ParseError."""
-    index = parse_index(body)
-    if not index.projects:
-        raise FetchError("the index lists no project: is PYPI_URL a PyPI?")
-    if all(entry.serial is None for entry in index.projects):
-        raise FetchError("the index has no serials (_last-serial): is PYPI_URL a PyPI?")
-    file.write(
-        ((canonicalize_name(entry.name), entry.name, entry.serial) for entry in index.projects),
-        etag=etag or None,
-        last_serial=index.last_serial,
-        written_at=int(time.time()),
-    )
-    return index.skipped

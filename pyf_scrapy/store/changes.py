@@ -11,7 +11,8 @@ import msgspec
 
 from pyf_scrapy.metadata.releases import listed_versions
 from pyf_scrapy.parsers.project_json import Metadata, ProjectRecord
-from pyf_scrapy.store.records import PackageFacts, StoredVersion
+from pyf_scrapy.store.records import ACTIVE, EMPTY, GONE, VANISHED, PackageFacts, StoredVersion
+from pyf_scrapy.sync.removal import is_recreated
 
 _encoder = msgspec.msgpack.Encoder()
 _project_decoder = msgspec.msgpack.Decoder(ProjectRecord)
@@ -32,6 +33,7 @@ class Known(NamedTuple):
     listed: Sequence[str]
     releases: Mapping[str, StoredVersion]
     checked_at: int
+    status: str
 
 
 class Happened(NamedTuple):
@@ -53,12 +55,16 @@ class NewRelease(NamedTuple):
 
 @dataclass
 class Change:
-    """What has to be written, and whether any of it matters to a document (`changed`)."""
+    """What has to be written, and whether any of it matters to a document (`changed`).
+
+    `gone` are to be deleted before `releases` are written. `recreated`: the name is another project's now.
+    """
 
     project: bytes
     listed: tuple[str, ...]
     depth: int
     changed: bool
+    recreated: bool = False
     releases: list[NewRelease] = field(default_factory=list)
     gone: list[str] = field(default_factory=list)
     events: list[Happened] = field(default_factory=list)
@@ -87,12 +93,19 @@ def change(facts: PackageFacts, known: Known | None, same: Mapping[str, bytes | 
     project = _with_files(facts.project, known.project if known else None)
     packed = pack(project)
     listed = listed_versions(project)
-    stored = dict(known.releases) if known else {}
-    gone = [version for version in stored if version not in listed]
-    new = _new_releases(facts, project, known, listed, same)
+    recreated = (
+        known is not None
+        and known.packed != packed
+        and is_recreated(known.project, project, gap=known.status in GONE)
+    )
+    kept = None if recreated else known  # even a release of the same version is another one then
+    stored = kept.releases if kept else {}
+    gone = [version for version in (known.releases if known else ()) if recreated or version not in listed]
+    new = _new_releases(facts, project, kept, listed, same if kept else {})
     learnt = any(version not in stored or release.metadata for version, release in new.items())
     changed = known is None or bool(
-        gone
+        known.status != ACTIVE
+        or gone
         or learnt
         or known.packed != packed
         or known.serial != facts.serial
@@ -103,10 +116,26 @@ def change(facts: PackageFacts, known: Known | None, same: Mapping[str, bytes | 
         listed=listed,
         depth=_depth(listed, stored.keys() | new.keys() | {project.version}),
         changed=changed,
+        recreated=recreated,
         releases=list(new.values()),
         gone=gone,
-        events=list(_events(project, known, listed)) if changed else [],
+        events=list(_events(project, known, listed, recreated=recreated)) if changed else [],
     )
+
+
+def moved(before: str, now: str) -> Iterator[Happened]:
+    """The events of a package whose status changes."""
+    if now == before:
+        return
+    if now == VANISHED:
+        yield Happened("vanished")
+        return
+    if before in GONE:
+        yield Happened("returned")
+    if now == EMPTY:
+        yield Happened("emptied")
+    elif before == EMPTY:
+        yield Happened("filled")
 
 
 def reclassified(old: Collection[str], new: Collection[str]) -> Happened | None:
@@ -162,10 +191,16 @@ def _depth(listed: Sequence[str], have: Collection[str]) -> int:
     return ALL
 
 
-def _events(project: ProjectRecord, known: Known | None, listed: Sequence[str]) -> Iterator[Happened]:
+def _events(
+    project: ProjectRecord, known: Known | None, listed: Sequence[str], *, recreated: bool
+) -> Iterator[Happened]:
     if known is None:
         yield Happened("created", project.version)
         return
+    if recreated:
+        yield Happened("recreated")
+    else:
+        yield from moved(known.status, ACTIVE)
     before, now = set(known.listed), set(listed)
     yield from (Happened("released", version) for version in reversed(listed) if version not in before)
     yield from (Happened("removed", version) for version in known.listed if version not in now)

@@ -59,6 +59,15 @@ class Journal(Waiting):
             rows = connection.execute(select(failures).order_by(*order).limit(limit)).all()
         return [FailureRow(*row) for row in rows]
 
+    def retry_failures(self, names: Iterable[str] | None, at: int) -> int:
+        """Make the failures of packages, None = all, due at `at`; returns how many."""
+        change = update(failures).values(next_try=at)
+        with self._database.write() as connection:
+            if names is None:
+                return connection.execute(change).rowcount
+            some = (change.where(failures.c.normalized_name.in_(chunk)) for chunk in chunks(set(names)))
+            return sum(connection.execute(statement).rowcount for statement in some)
+
     def start_run(self, spider: str, arguments: Mapping[str, Any], at: int) -> int:
         """Note that a spider starts; returns the number of the run."""
         row = {"spider": spider, "arguments": dict(arguments), "started_at": at}

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeVar
 
-from sqlalchemy import BindParameter, Row, Select, bindparam, select
+from sqlalchemy import BindParameter, Connection, Executable, Row, Select, bindparam, insert, select
 
+from pyf_scrapy.store.changes import Happened
 from pyf_scrapy.store.classifiers import ClassifierCodec
-from pyf_scrapy.store.database import Database
-from pyf_scrapy.store.tables import packages, projects, releases
+from pyf_scrapy.store.database import Database, chunks
+from pyf_scrapy.store.tables import events, packages, projects, releases, standings
+
+T = TypeVar("T")
 
 AnyRow = Row[*tuple[Any, ...]]
 AnySelect = Select[*tuple[Any, ...]]
@@ -34,6 +37,45 @@ VERSIONS = select(
     releases.c.serial,
     releases.c.metadata.is_(None).label("partial"),
 ).where(releases.c.normalized_name.in_(NAMES))
+
+
+#: What is known of packages beside their serials; the columns of a `Standing`.
+STANDINGS = select(standings).where(standings.c.normalized_name.in_(NAMES))
+
+#: Writes rows of `note`.
+NOTE = insert(events)
+
+
+def note(at: int, name: str, event: Happened) -> dict[str, Any]:
+    """The row of an event of a package."""
+    return {"at": at, "normalized_name": name, **event._asdict()}
+
+
+def execute(connection: Connection, statement: Executable, rows: list[dict[str, Any]]) -> None:
+    """Execute a statement for each of the rows, if there are any."""
+    if rows:
+        connection.execute(statement, rows)
+
+
+def rows_by_name(connection: Connection, query: Executable, names: Iterable[str]) -> dict[str, AnyRow]:
+    """The rows that a query with the parameter `names` finds."""
+    found = {}
+    for some in chunks(names):
+        for row in connection.execute(query, {"names": some}):
+            found[row.normalized_name] = row
+    return found
+
+
+def without_repeats(items: Iterable[T], name: Callable[[T], str]) -> Iterator[list[T]]:
+    """Cut into lists in which each name occurs once: a later answer is compared with the earlier one."""
+    some: dict[str, T] = {}
+    for item in items:
+        if name(item) in some:
+            yield list(some.values())
+            some = {}
+        some[name(item)] = item
+    if some:
+        yield list(some.values())
 
 
 class StorePart:

@@ -11,6 +11,12 @@ from pyf_scrapy.parsers.project_json import Metadata, ProjectRecord
 
 ACTIVE = "active"
 EMPTY = "empty"
+VANISHED = "vanished"  # gone from PyPI; its documents leave the index, its facts stay
+REMOVED = "removed"  # a second index confirmed it: a tombstone
+GONE = frozenset({VANISHED, REMOVED})
+
+#: The serial that stands for a project that is gone: it differs from any that an index may list again.
+UNLISTED_SERIAL = -2
 
 
 class UnstorableError(StoreError):
@@ -22,7 +28,8 @@ class UnstorableError(StoreError):
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A project was looked at: it matches no profile, or has no release (`status="empty"`)."""
+    """A project was looked at: it matches no profile, has no release (`status="empty"`), or is gone from
+    PyPI (`status="vanished"`, with the serial that is stored)."""
 
     normalized_name: str
     name: str
@@ -58,6 +65,45 @@ class ProjectRow(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class PageSaid:
+    """What a project's page of the Simple API says: its marker and why (PEP 792); its ETag."""
+
+    status: str | None
+    reason: str | None
+    etag: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """A package was asked about again. `page` None = not modified since the last time.
+
+    `project_etag` is that of the project JSON whose facts are stored, also if it was not modified.
+    """
+
+    normalized_name: str
+    at: int
+    page: PageSaid | None
+    project_etag: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What is known of a package that moves no serial; None = not known.
+
+    `status` is PyPI's marker ("active", "archived", "quarantined", "deprecated"), not the one of the row.
+    `recreated_at`: since when the name stands for another project than the one before.
+    """
+
+    normalized_name: str
+    status: str | None = None
+    reason: str | None = None
+    page_etag: str | None = None
+    project_etag: str | None = None
+    verified_at: int | None = None
+    recreated_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class StoredPackage:
     """All that is known of a member. `serial` is that of the stored facts, not of the last check."""
 
@@ -69,6 +115,11 @@ class StoredPackage:
     status: str
     project: ProjectRecord
     releases: dict[str, Metadata | None]
+    standing: Standing = Standing("")  # without a name it becomes an empty one of the package
+
+    def __post_init__(self) -> None:
+        if not self.standing.normalized_name:
+            object.__setattr__(self, "standing", Standing(self.normalized_name))
 
 
 class StoredVersion(NamedTuple):
@@ -135,7 +186,10 @@ class Run(NamedTuple):
 class Event(NamedTuple):
     """Something that happened to a package; `seq` only grows.
 
-    `kind`: created, released, removed, yanked, unyanked or reclassified.
+    `kind`, with `version`: created, released, removed, yanked, unyanked. Without: reclassified; emptied (no
+    release is left), filled; vanished, removed (a tombstone now), returned, recreated (the name is another
+    project's now); archived, quarantined, deprecated, activated (PyPI's marker), marked (another marker).
+    A package that returned or was recreated counts as active until its marker is seen again.
     """
 
     seq: int
@@ -144,6 +198,25 @@ class Event(NamedTuple):
     kind: str
     version: str | None
     detail: dict[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class IndexRead:
+    """An index with this last serial was read, first and last at these times; it listed `count` projects."""
+
+    serial: int
+    first_read_at: int
+    last_read_at: int
+    count: int
+
+
+class FeedState(NamedTuple):
+    """A feed as last polled. `newest`: the time of its newest entry so far."""
+
+    url: str
+    etag: str | None
+    newest: int | None
+    polled_at: int
 
 
 class Status(NamedTuple):

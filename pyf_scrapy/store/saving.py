@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
 
-from sqlalchemy import Connection, Executable, bindparam, delete, insert, select
+from sqlalchemy import Connection, bindparam, delete, select, update
 
-from pyf_scrapy.store.changes import Change, Happened, Known, change, reclassified, unpack_project
+from pyf_scrapy.store.changes import Change, Known, change, moved, reclassified, unpack_project
 from pyf_scrapy.store.database import chunks
-from pyf_scrapy.store.part import KNOWN, NAMES, VERSIONS, AnyRow, StorePart
-from pyf_scrapy.store.records import ACTIVE, EMPTY, Check, PackageFacts, StoredVersion
-from pyf_scrapy.store.tables import events, packages, projects, releases
-
-T = TypeVar("T")
+from pyf_scrapy.store.part import (
+    KNOWN,
+    NAMES,
+    NOTE,
+    VERSIONS,
+    AnyRow,
+    StorePart,
+    execute,
+    note,
+    rows_by_name,
+    without_repeats,
+)
+from pyf_scrapy.store.records import ACTIVE, GONE, VANISHED, Check, PackageFacts, Standing, StoredVersion
+from pyf_scrapy.store.tables import packages, projects, releases, standings
 
 _CHECKED = (
     select(projects, packages.c.serial.is_not(None).label("is_package"))
@@ -27,7 +37,12 @@ _FETCHED_AGAIN = select(releases.c.version, releases.c.metadata).where(
 _DELETE_RELEASE = delete(releases).where(
     releases.c.normalized_name == bindparam("gone_name"), releases.c.version == bindparam("gone_version")
 )
-_NOTE = insert(events)
+# A package that was gone is a page to be seen anew: its marker may be another one.
+_FORGET_PAGE = (
+    update(standings)
+    .where(standings.c.normalized_name == bindparam("returned_name"))
+    .values(status=None, reason=None, page_etag=None, project_etag=None, verified_at=None)
+)
 
 
 class Saving(StorePart):
@@ -38,12 +53,13 @@ class Saving(StorePart):
 
         An answer older than what is stored is ignored. A package keeps its facts: the next crawl for which
         it matches fetches it again (`candidates`), because these are older than the check. A package that
-        lost its releases ("empty") keeps its classifiers, too: an empty answer does not name any.
+        lost its releases ("empty") or is gone ("vanished") keeps its classifiers, too: these answers name
+        none. One that is known to be gone stays what it is, since when it is.
         """
         taken: list[bool] = []
         self._classifiers.learn(name for check in checks for name in check.classifiers)
         with self._database.write() as connection:
-            for some in _without_repeats(checks, lambda check: check.normalized_name):
+            for some in without_repeats(checks, lambda check: check.normalized_name):
                 taken += self._record_checks(connection, some)
         return taken
 
@@ -52,18 +68,22 @@ class Saving(StorePart):
 
         The revision rises when anything changed that a document can show (its serial included). An answer
         older than what is stored is ignored. Releases that are no longer listed are removed; an answer that
-        lists none (`files` is None) removes none.
+        lists none (`files` is None) removes none. A package that was gone is back with an answer of the
+        same serial, too: the 404s may have been wrong. Of a recreated one no release is kept.
         """
         self._classifiers.learn(name for fact in facts for name in fact.project.metadata.classifiers)
         revisions: list[int] = []
         with self._database.write() as connection:
-            for some in _without_repeats(facts, lambda fact: fact.project.normalized_name):
+            for some in without_repeats(facts, lambda fact: fact.project.normalized_name):
                 revisions += self._save_packages(connection, some)
         return revisions
 
     def _record_checks(self, connection: Connection, checks: Sequence[Check]) -> list[bool]:
-        known = _rows(connection, _CHECKED, (check.normalized_name for check in checks))
-        rows, notes, taken = [], [], []
+        known = rows_by_name(connection, _CHECKED, (check.normalized_name for check in checks))
+        taken: list[bool] = []
+        rows: list[dict[str, Any]] = []
+        returned: list[dict[str, Any]] = []
+        notes: list[dict[str, Any]] = []
         for check in checks:
             row = known.get(check.normalized_name)
             taken.append(row is None or check.serial >= row.serial)
@@ -71,33 +91,38 @@ class Saving(StorePart):
                 continue
             packed = self._classifiers.encode(check.classifiers)
             revision = row.revision if row is not None else 0
+            status, at = check.status, check.at
+            if status == VANISHED and row is not None and row.status in GONE:
+                status, at = row.status, row.checked_at
             if row is not None and row.is_package:
-                packed = row.classifiers if check.status == EMPTY else packed
+                packed = packed if status == ACTIVE else row.classifiers
                 decode = self._classifiers.decode
+                happened = [*moved(row.status, status)]
                 event = reclassified(decode(row.classifiers), decode(packed))
-                if event is None and check.status != row.status:
-                    event = Happened("emptied" if check.status == EMPTY else "filled")
-                if event is not None:
-                    revision += 1
-                    notes.append(_note(check.at, check.normalized_name, event))
+                happened += [event] if event is not None else []
+                revision += bool(happened)
+                notes += (note(check.at, check.normalized_name, event) for event in happened)
+                if row.status in GONE and status not in GONE:
+                    returned.append({"returned_name": check.normalized_name})
             rows.append(
                 {
                     "normalized_name": check.normalized_name,
                     "name": check.name,
                     "serial": check.serial,
-                    "status": check.status,
-                    "checked_at": check.at,
+                    "status": status,
+                    "checked_at": at,
                     "revision": revision,
                     "classifiers": packed,
                 }
             )
-        _execute(connection, self._database.upsert(projects), rows)
-        _execute(connection, _NOTE, notes)
+        execute(connection, self._database.upsert(projects), rows)
+        execute(connection, _FORGET_PAGE, returned)
+        execute(connection, NOTE, notes)
         return taken
 
     def _save_packages(self, connection: Connection, facts: Sequence[PackageFacts]) -> list[int]:
         names = [fact.project.normalized_name for fact in facts]
-        rows = _rows(connection, KNOWN, names)
+        rows = rows_by_name(connection, KNOWN, names)
         versions: dict[str, dict[str, StoredVersion]] = {}
         for some in chunks(names):
             for name, version, serial, partial in connection.execute(VERSIONS, {"names": some}):
@@ -110,13 +135,17 @@ class Saving(StorePart):
                 known = self._known(row, versions.get(name, {}))
                 new = change(fact, known, _fetched_again(connection, fact, known))
                 revision += new.changed
+                if known is not None and known.status in GONE:
+                    writes.returned.append({"returned_name": name})
                 writes.add(fact, new, revision, self._classifiers.encode(fact.project.metadata.classifiers))
             revisions.append(revision)
-        _execute(connection, self._database.upsert(projects), writes.projects)
-        _execute(connection, self._database.upsert(packages), writes.packages)
-        _execute(connection, _DELETE_RELEASE, writes.gone)
-        _execute(connection, self._database.upsert(releases), writes.releases)
-        _execute(connection, _NOTE, writes.notes)
+        execute(connection, self._database.upsert(projects), writes.projects)
+        execute(connection, self._database.upsert(packages), writes.packages)
+        execute(connection, _DELETE_RELEASE, writes.gone)
+        execute(connection, self._database.upsert(releases), writes.releases)
+        execute(connection, _FORGET_PAGE, writes.returned)
+        execute(connection, self._database.upsert(standings), writes.recreated)
+        execute(connection, NOTE, writes.notes)
         return revisions
 
     def _known(self, row: AnyRow | None, versions: dict[str, StoredVersion]) -> Known | None:
@@ -130,6 +159,7 @@ class Saving(StorePart):
             listed=row.listed,
             releases=versions,
             checked_at=row.checked_at,
+            status=row.status,
         )
 
 
@@ -141,6 +171,8 @@ class _Writes:
         self.packages: list[dict[str, Any]] = []
         self.releases: list[dict[str, Any]] = []
         self.gone: list[dict[str, Any]] = []
+        self.returned: list[dict[str, Any]] = []
+        self.recreated: list[dict[str, Any]] = []
         self.notes: list[dict[str, Any]] = []
 
     def add(self, facts: PackageFacts, new: Change, revision: int, classifiers: bytes) -> None:
@@ -168,15 +200,9 @@ class _Writes:
             )
         self.releases += ({"normalized_name": name, **release._asdict()} for release in new.releases)
         self.gone += ({"gone_name": name, "gone_version": version} for version in new.gone)
-        self.notes += (_note(facts.at, name, event) for event in new.events)
-
-
-def _rows(connection: Connection, query: Executable, names: Iterable[str]) -> dict[str, AnyRow]:
-    found = {}
-    for some in chunks(names):
-        for row in connection.execute(query, {"names": some}):
-            found[row.normalized_name] = row
-    return found
+        self.notes += (note(facts.at, name, event) for event in new.events)
+        if new.recreated:
+            self.recreated.append(asdict(Standing(name, recreated_at=facts.at)))
 
 
 def _fetched_again(
@@ -188,24 +214,3 @@ def _fetched_again(
         return {}
     query = {"name": facts.project.normalized_name, "versions": again}
     return dict(connection.execute(_FETCHED_AGAIN, query).all())
-
-
-def _execute(connection: Connection, statement: Executable, rows: list[dict[str, Any]]) -> None:
-    if rows:
-        connection.execute(statement, rows)
-
-
-def _note(at: int, name: str, event: Happened) -> dict[str, Any]:
-    return {"at": at, "normalized_name": name, **event._asdict()}
-
-
-def _without_repeats(items: Iterable[T], name: Callable[[T], str]) -> Iterator[list[T]]:
-    """Cut into lists in which each name occurs once: a later answer is compared with the earlier one."""
-    some: dict[str, T] = {}
-    for item in items:
-        if name(item) in some:
-            yield list(some.values())
-            some = {}
-        some[name(item)] = item
-    if some:
-        yield list(some.values())

@@ -4,17 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sqlalchemy import Connection, inspect, select
+from sqlalchemy import Connection, inspect, select, text
 
 from pyf_scrapy.exceptions import OtherStoreError, StoreError
 from pyf_scrapy.store.database import Database
 from pyf_scrapy.store.tables import meta, metadata, projects
 
 #: The version that this program writes. Raise it together with a step in `MIGRATIONS`.
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+
+# Spelled out, not made from tables.py: a step stays what it was when the tables change again.
+_STANDINGS_AND_LANES = (
+    """CREATE TABLE standings (normalized_name {name} NOT NULL, status TEXT, reason TEXT, page_etag TEXT,
+    project_etag TEXT, verified_at BIGINT, recreated_at BIGINT, PRIMARY KEY (normalized_name))""",
+    """CREATE TABLE indexes (serial BIGINT NOT NULL, first_read_at BIGINT NOT NULL,
+    last_read_at BIGINT NOT NULL, count INTEGER NOT NULL, PRIMARY KEY (serial))""",
+    """CREATE TABLE feeds (url TEXT NOT NULL, etag TEXT, newest BIGINT, polled_at BIGINT NOT NULL,
+    PRIMARY KEY (url))""",
+    """CREATE TABLE dedup ("key" TEXT NOT NULL, expires_at BIGINT NOT NULL, PRIMARY KEY ("key"))""",
+)
+
+
+def _add_standings_and_lanes(connection: Connection) -> None:
+    name = 'TEXT COLLATE "C"' if connection.dialect.name == "postgresql" else "TEXT"
+    for statement in _STANDINGS_AND_LANES:
+        connection.execute(text(statement.format(name=name)))
+
 
 #: Version -> the step that turns a store of that version into one of the next.
-MIGRATIONS: dict[int, Callable[[Connection], None]] = {}
+MIGRATIONS: dict[int, Callable[[Connection], None]] = {1: _add_standings_and_lanes}
 
 
 def prepare(database: Database, *, pypi_url: str | None, now: int) -> str | None:

@@ -75,6 +75,18 @@ Index(
     postgresql_where=releases.c.metadata.is_(None),
 )
 
+standings = Table(
+    "standings",
+    metadata,
+    Column("normalized_name", _name, primary_key=True),
+    Column("status", Text),
+    Column("reason", Text),
+    Column("page_etag", Text),
+    Column("project_etag", Text),
+    Column("verified_at", BigInteger),
+    Column("recreated_at", BigInteger),
+)
+
 collections = Table(
     "collections",
     metadata,
@@ -105,6 +117,31 @@ failures = Table(
     Column("first_at", BigInteger, nullable=False),
     Column("last_at", BigInteger, nullable=False),
     Column("next_try", BigInteger, nullable=False),
+)
+
+indexes = Table(
+    "indexes",
+    metadata,
+    Column("serial", BigInteger, primary_key=True, autoincrement=False),
+    Column("first_read_at", BigInteger, nullable=False),
+    Column("last_read_at", BigInteger, nullable=False),
+    Column("count", Integer, nullable=False),
+)
+
+feeds = Table(
+    "feeds",
+    metadata,
+    Column("url", Text, primary_key=True),
+    Column("etag", Text),
+    Column("newest", BigInteger),
+    Column("polled_at", BigInteger, nullable=False),
+)
+
+dedup = Table(
+    "dedup",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("expires_at", BigInteger, nullable=False),
 )
 
 runs = Table(

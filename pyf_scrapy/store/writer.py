@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 from pyf_scrapy.exceptions import StoreError
-from pyf_scrapy.store.records import Check, Failure, PackageFacts, UnstorableError
+from pyf_scrapy.store.records import Check, Failure, PackageFacts, UnstorableError, Verified
 from pyf_scrapy.store.store import Store
 
 #: Most writes in one batch.
@@ -49,6 +49,11 @@ class StoreWriter:
         """`Store.save_packages` for one package; returns its revision."""
         revision: int = await self._write(self._store.save_packages, facts)
         return revision
+
+    async def verify(self, verified: Verified) -> bool:
+        """`Store.save_verified` for one package; True when its marker changed."""
+        changed: bool = await self._write(self._store.save_verified, verified)
+        return changed
 
     async def fail(self, normalized_name: str, stage: str, reason: str, at: int) -> None:
         """`Store.record_failures` for one package."""

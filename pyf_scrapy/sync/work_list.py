@@ -1,8 +1,9 @@
 """The work list: what the index lists and the store does not have, in the order in which it is fetched.
 
 Pure rules of idea 2 of the design: a project is up to date when the serial in its own answer, as stored,
-equals the one in the index. Both sides come sorted by normalized name and are merged, so that a million
-names need no more memory than their places in the index.
+is the one in the index (or a higher one: the index may be an older answer of a cache). Both sides come
+sorted by normalized name and are merged, so that a million names need no more memory than their places in
+the index.
 """
 
 from __future__ import annotations
@@ -10,6 +11,16 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
+
+
+class Compared(NamedTuple):
+    """A project of the index beside the store; `place` is its offset into the index file."""
+
+    name: str
+    serial: int
+    place: int
+    differs: bool
 
 
 def _places() -> array[int]:
@@ -21,11 +32,14 @@ class WorkList:
     """Places (offsets into the index file) of the projects to fetch, by urgency.
 
     `members` are known to belong to a profile, `hinted` have a name that suggests it, `rest` is all else.
+    `unlisted` are the packages that only the store has, with the serial stored: the rules for removal decide
+    about them.
     """
 
     members: array[int] = field(default_factory=_places)
     hinted: array[int] = field(default_factory=_places)
     rest: array[int] = field(default_factory=_places)
+    unlisted: dict[str, int] = field(default_factory=dict)
     listed: int = 0
 
     def __len__(self) -> int:
@@ -38,19 +52,30 @@ class WorkList:
 
 
 def differences(
-    index: Iterable[tuple[str, int, int]], stored: Iterable[tuple[str, int]]
-) -> Iterator[tuple[str, int, bool]]:
+    index: Iterable[tuple[str, int, int]],
+    stored: Iterable[tuple[str, int]],
+    unlisted: Callable[[str, int], object] = lambda name, serial: None,
+) -> Iterator[Compared]:
     """Merge the index (name, serial, place) with the store (name, serial), both sorted by name.
 
-    Yields (name, place, differs) for every name in the index. Names that only the store has are passed
-    over: whether they vanished is decided by the rules for removal, never by one index.
+    Yields every name of the index. It differs when the index has a higher serial than the store, or none
+    (negative). `unlisted` is called with the names and serials that only the store has: whether they vanished
+    is not decided here, and never by one index.
     """
     pairs = iter(stored)
     name_stored, serial_stored = next(pairs, (None, 0))
     for name, serial, place in index:
         while name_stored is not None and name_stored < name:
+            unlisted(name_stored, serial_stored)
             name_stored, serial_stored = next(pairs, (None, 0))
-        yield name, place, name_stored != name or serial_stored != serial
+        if name_stored == name:
+            yield Compared(name, serial, place, not 0 <= serial <= serial_stored)
+            name_stored, serial_stored = next(pairs, (None, 0))
+        else:
+            yield Compared(name, serial, place, True)
+    while name_stored is not None:
+        unlisted(name_stored, serial_stored)
+        name_stored, serial_stored = next(pairs, (None, 0))
 
 
 def work_list(
@@ -59,21 +84,32 @@ def work_list(
     *,
     members: Container[str],
     wanted: Container[str],
+    packages: Container[str] = (),
+    last_serial: int | None = None,
     hinted: Callable[[str], bool],
-    selected: Callable[[str], bool] | None = None,
+    selected: Callable[[str], bool] = lambda name: True,
+    full: bool = False,
 ) -> WorkList:
-    """Sort what differs into a `WorkList`.
+    """Sort what differs into a `WorkList`; with `full` everything differs.
 
     `members` are names known to belong to a profile; `wanted` are to be fetched although their serial is
-    stored (records or releases are missing). `selected` narrows the names (the argument `name=`).
+    stored (records or releases are missing); `packages` are those whose facts are stored. An index of
+    `last_serial` holds all that happened until then and does not know what is stored with a higher serial:
+    its silence about that proves nothing. `selected` narrows the names (the argument `name=`).
     """
     work = WorkList()
-    for name, place, differs in differences(index, stored):
+
+    def unlisted(name: str, serial: int) -> None:
+        is_newer = last_serial is not None and serial > last_serial
+        if name in packages and selected(name) and not is_newer:
+            work.unlisted[name] = serial
+
+    for name, _, place, differs in differences(index, stored, unlisted):
         work.listed += 1
-        if selected is not None and not selected(name):
+        if not selected(name):
             continue
         missing = name in wanted
-        if not (differs or missing):
+        if not (differs or missing or full):
             continue
         if missing or name in members:
             work.members.append(place)

@@ -90,7 +90,7 @@ def test_from_end_to_end_in_a_hostile_environment(data: Path, tmp_path: Path) ->
     ]
     assert "No package found" not in output
     assert output.count("1 package found") >= 1
-    assert "Nothing to do: everything the index lists is up to date." in output
+    assert "Nothing to do: everything is up to date." in output
     assert "scrapy crawl pypi -a profile=plone -a releases=latest" in output.split("real pypi.org")[1]
     assert sorted(path.name for path in data.iterdir()) == ["demo", "demo.lock"]
 

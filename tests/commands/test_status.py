@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 
 import pytest
@@ -30,6 +31,12 @@ def test_the_page_says_how_much_is_done(run: Run, world: World, capsys: Capture)
     assert facts["partial"].startswith("1 of the releases")
     count = str(len(world.members("Plone")))
     assert facts["plone"].split()[:4] == ["all", count, count, "0"]
+    with world.place.store() as store:
+        serial = store.index_reads()[-1].serial
+    assert (
+        f"plone checked {done} of {OPTIONS.projects} at serial {serial}; {count} match; {count} indexed; "
+        "oldest unchecked change: "
+    ) in " ".join(" ".join(lines).split())
     assert any(line.startswith("20") and "some failed" in line for line in lines)
     assert all(len(line) <= 80 for line in lines)
 
@@ -44,11 +51,22 @@ def test_json_has_stable_keys(run: Run, world: World, capsys: Capture) -> None:
     assert [state["collection"] for state in found["collections"]] == ["django", "plone"]
     plone = found["collections"][1]
     assert plone["members"] == plone["indexed"] == len(world.members("Plone"))
+    assert plone["matching"] == plone["members"]
     assert plone["waiting"] == 0
+    assert found["lanes"]["feeds"] is None
+    assert 0 <= found["lanes"]["index"] <= found["oldest_unchecked_change"]  # the broken ones wait since then
     assert found["runs"][0]["arguments"] == {"profile": "plone,django"}
     assert found["runs"][0]["figures"]["failed"] == len(world.broken)
     assert run("status", "--json", PYF_DATA_DIR=world.place.folder / "fresh") == 0
     assert list(json.loads(capsys.readouterr().out)) == list(found)
+
+
+def test_a_crawl_that_left_something_out_fails_the_check(run: Run, world: World, capsys: Capture) -> None:
+    assert run("status", "--check") == 1
+    (row,) = capsys.readouterr().out.partition("limit missed")[2].splitlines()[2:]
+    share = 1 - len(world.broken) / OPTIONS.projects
+    assert row.split()[:3] == ["coverage", f"{math.floor(100_000 * share) / 1000:g}", "%"]
+    assert run("status", "--check", STATUS_MIN_COVERAGE=0.9) == 0
 
 
 def test_documents_are_counted_when_the_server_runs(run: Run, world: World, capsys: Capture) -> None:

@@ -1,55 +1,22 @@
-"""A server that asks to wait and is not obeyed blocks the operator for good."""
+"""What fails for a moment must not cost its package, and what fails for good must not hold up the crawl."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from email.utils import format_datetime
-
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from scrapy import Request, Spider
 from scrapy.exceptions import IgnoreRequest, NotConfigured
 from scrapy.http import Response
 from scrapy.utils.test import get_crawler
 
-from pyf_scrapy.middlewares.backoff import BackoffMiddleware, retry_after
+from pyf_scrapy.middlewares.backoff import BackoffMiddleware
 
-NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 SETTINGS = {
     "PYPI_MAX_RETRIES": 2,
     "PYPI_RETRY_BACKOFF": 0.01,
     "BACKOFF_MAX_DELAY": 100,
     "BACKOFF_THROTTLED_RETRIES": 3,
 }
-
-
-@pytest.mark.parametrize(
-    ("value", "seconds"),
-    [
-        (b"120", 120.0),
-        (b" 0 ", 0.0),
-        (b"99999999999999999999", 999999999.0),
-        (format_datetime(datetime(2026, 11, 21, 12, 1, tzinfo=UTC), usegmt=True).encode(), 60.0),
-        (b"Sat, 21 Nov 2026 11:00:00 GMT", 0.0),
-        (b"Sat, 21 Nov 2026 14:00:00 +0100", 3600.0),
-        (b"Mon, 01 Jan 99999999999999999999 00:00:00 GMT", None),
-        (b"soon", None),
-        (b"-5", None),
-        (b"1.5", None),
-        (b"\xb2", None),
-        (b"", None),
-        (None, None),
-    ],
-)
-def test_retry_after_takes_seconds_and_dates(value: bytes | None, seconds: float | None) -> None:
-    assert retry_after(value, NOW.timestamp()) == seconds
-
-
-@given(st.binary(max_size=60))
-def test_retry_after_survives_any_bytes(value: bytes) -> None:
-    seconds = retry_after(value, NOW.timestamp())
-    assert seconds is None or seconds >= 0
+URL = "http://host.example/a"
 
 
 class _Engine:
@@ -65,42 +32,41 @@ def middleware(**settings: object) -> BackoffMiddleware:
     return BackoffMiddleware.from_crawler(crawler)
 
 
-async def test_a_throttled_answer_is_asked_for_again_a_bounded_number_of_times() -> None:
-    backoff = middleware()
-    request = Request("http://host.example/a")
-    for _ in range(3):
-        again = await backoff.process_response(request, Response(request.url, status=429))
-        assert isinstance(again, Request)
-        request = again
-    last = await backoff.process_response(request, Response(request.url, status=429))
-    assert isinstance(last, Response)
+async def answers(backoff: BackoffMiddleware, request: Request, *statuses: int) -> Request | Response:
+    """What the middleware makes of these answers, one after the other, to a request and its repetitions."""
+    result: Request | Response = request
+    for status in statuses:
+        assert isinstance(result, Request)
+        result = await backoff.process_response(result, Response(result.url, status=status))
+    return result
 
 
-async def test_the_pause_concerns_all_requests_to_the_host_and_no_other() -> None:
-    backoff = middleware(BACKOFF_MAX_DELAY=0.05)
-    limited = Response("http://host.example/a", status=503, headers={"Retry-After": "7200"})
-    await backoff.process_response(Request(limited.url), limited)
-    assert list(backoff.closed_until) == ["host.example"]
-    await backoff.process_request(Request("http://other.example/b"))
-    await backoff.process_request(Request("http://host.example/b"))
+@pytest.mark.parametrize(("status", "times"), [(429, 3), (503, 2), (500, 2)])
+async def test_it_is_asked_for_again_a_bounded_number_of_times(status: int, times: int) -> None:
+    assert isinstance(await answers(middleware(), Request(URL), *[status] * times), Request)
+    assert isinstance(await answers(middleware(), Request(URL), *[status] * (times + 1)), Response)
 
 
-async def test_a_crawl_that_stops_does_not_wait_for_a_closed_gate() -> None:
-    backoff = middleware()
-    limited = Response("http://host.example/a", status=429, headers={"Retry-After": "90"})
-    await backoff.process_response(Request(limited.url), limited)
-    backoff.crawler.engine.running = False
-    with pytest.raises(IgnoreRequest):
-        await backoff.process_request(Request("http://host.example/b"))
+async def test_having_waited_costs_no_try() -> None:
+    """A package whose request met the throttling of the host would be given up at its first real error."""
+    assert isinstance(await answers(middleware(), Request(URL), 429, 429, 500, 429, 500), Request)
+    assert isinstance(await answers(middleware(), Request(URL), 429, 429, 500, 429, 500, 500), Response)
 
 
 async def test_other_answers_and_errors_pass() -> None:
     backoff = middleware()
-    request = Request("http://host.example/a")
-    missing = Response(request.url, status=404)
+    request = Request(URL)
+    missing = Response(URL, status=404)
     assert await backoff.process_response(request, missing) is missing
     assert await backoff.process_exception(request, ValueError("a bug")) is None
     assert isinstance(await backoff.process_exception(request, TimeoutError()), Request)
+
+
+async def test_a_crawl_that_stops_does_not_wait_for_the_next_try() -> None:
+    backoff = middleware(PYPI_RETRY_BACKOFF=90)
+    backoff.crawler.engine.running = False
+    with pytest.raises(IgnoreRequest):
+        await backoff.process_response(Request(URL), Response(URL, status=500))
 
 
 def test_it_can_be_switched_off() -> None:

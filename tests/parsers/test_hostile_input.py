@@ -20,11 +20,20 @@ from hypothesis import strategies as st
 from pyf_scrapy.exceptions import ParseError
 from pyf_scrapy.parsers import wire
 from pyf_scrapy.parsers.project_json import parse_project, parse_release
+from pyf_scrapy.parsers.rss import FeedEntry, parse_feed
 from pyf_scrapy.parsers.simple_index import SimplePage, files_by_version, parse_index, parse_simple_page
 
 
 def parse_head(body: bytes) -> Any:
     return parse_project(body, with_files=False)
+
+
+class Feed(msgspec.Struct):
+    entries: list[FeedEntry]
+
+
+def parse_entries(body: bytes) -> Any:
+    return Feed(parse_feed(body))
 
 
 PARSERS: tuple[Callable[[bytes], Any], ...] = (
@@ -33,6 +42,7 @@ PARSERS: tuple[Callable[[bytes], Any], ...] = (
     parse_release,
     parse_index,
     parse_simple_page,
+    parse_entries,
 )
 CASES = sorted((Path(__file__).parent / "data").rglob("input.json"))
 INPUTS = [path.read_bytes() for path in CASES]

@@ -126,6 +126,25 @@ def test_command_prints_its_address_and_ends_at_once(number: signal.Signals) -> 
         assert time.monotonic() - begun < 5
 
 
+def test_command_with_a_cdn_and_events_of_its_own() -> None:
+    arguments = ("--projects", "60", "--publish", "6000", "--cdn", "--stale-nodes", "3", "--cdn-speed", "0")
+    with command(*arguments) as (process, line):
+        url = line.split()[-1]
+        first = get(url, "/rss/updates.xml").body
+        deadline = time.monotonic() + 30
+        while len(json.loads(get(url, "/_replica/events").body)) < 10 and time.monotonic() < deadline:
+            time.sleep(0.02)
+        events = json.loads(get(url, "/_replica/events").body)
+        assert len(events) >= 10
+        answers = [get(url, "/rss/updates.xml") for _ in range(20)]
+        assert "HIT" in {answer.headers["X-Cache"] for answer in answers}
+        assert first in {answer.body for answer in answers}
+        assert json.loads(get(url, "/_replica/cdn").body)["stale_nodes"] == 3
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=10)
+        assert (process.returncode, errors) == (0, "")
+
+
 def test_command_at_an_address_of_another_machine() -> None:
     with command("--host", "203.0.113.1", "--projects", "5") as (process, line):
         assert line == ""
@@ -144,6 +163,10 @@ def test_command_at_an_address_of_another_machine() -> None:
         (["--now", "tomorrow"], "--now tomorrow: write a date"),
         (["--latency", "-1"], "--latency -1.0: is negative"),
         (["--faults", "nowhere.yaml"], "nowhere.yaml: cannot be read"),
+        (["--publish", "-1"], "--publish -1.0: is not between 0 and 60000"),
+        (["--lost-purges", "0.1"], "--lost-purges, --stale-nodes and --cdn-speed need --cdn"),
+        (["--cdn", "--lost-purges", "2"], "cdn: lost_purges=2.0 is not a share"),
+        (["--cdn", "--stale-nodes", "4"], "cdn: stale_nodes=4 is not between 0 and 3 nodes"),
     ],
 )
 def test_command_refuses_bad_input_in_one_line(arguments: list[str], message: str) -> None:

@@ -14,7 +14,9 @@ from scrapy.utils.test import get_crawler
 
 from pyf_scrapy.exceptions import FetchError, ParseError
 from pyf_scrapy.search.embedded import Server
+from pyf_scrapy.spiders.asking import Ask
 from pyf_scrapy.spiders.project import ProjectSpider
+from pyf_scrapy.sync.staleness import Promise
 from tests.crawling import Place
 
 BASE = "http://pypi.example"
@@ -81,7 +83,8 @@ JSON, PAGE, RELEASE = f"/pypi/{NAME}/json", f"/simple/{NAME}/", f"/pypi/{NAME}/1
 
 async def collect(spider: ProjectSpider, pypi: PyPI, promised: int | None = None, **headers: str) -> Any:
     spider.pypi.fetch = pypi
-    return await spider.collector.collect(pypi.answer(JSON, **headers), NAME, promised)
+    collected = await spider.collector.collect(pypi.answer(JSON, **headers), Ask(NAME, Promise(promised)))
+    return collected.item
 
 
 async def test_a_project_json_without_releases_takes_them_from_the_simple_page(spider: ProjectSpider) -> None:
@@ -149,9 +152,9 @@ async def test_a_404_is_believed_only_if_the_simple_page_agrees(spider: ProjectS
 async def test_a_redirect_is_named_and_not_followed(spider: ProjectSpider) -> None:
     moved = Response(BASE, status=301, headers={"Location": "https://elsewhere.example/"})
     with pytest.raises(FetchError, match="elsewhere"):
-        await spider.collector.collect(moved, NAME, None)
+        await spider.collector.collect(moved, Ask(NAME))
 
 
 async def test_what_is_no_json_is_an_error_of_the_package(spider: ProjectSpider) -> None:
     with pytest.raises(ParseError):
-        await spider.collector.collect(Response(BASE, body=b"<html>"), NAME, None)
+        await spider.collector.collect(Response(BASE, body=b"<html>"), Ask(NAME))

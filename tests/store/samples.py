@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from pyf_scrapy.parsers.project_json import File, Metadata, ProjectRecord
-from pyf_scrapy.store import Check, PackageFacts
+from pyf_scrapy.parsers.project_json import File, Metadata, ProjectRecord, Role
+from pyf_scrapy.store import Check, PackageFacts, PageSaid, Verified
 
 PLONE = ("Framework :: Plone", "Framework :: Plone :: 6.0")
 
@@ -22,8 +22,19 @@ def metadata(version: str, *, name: str = "Some.Pkg", classifiers: tuple[str, ..
     )
 
 
-def files(version: str, *, yanked: bool = False, reason: str | None = None) -> tuple[File, ...]:
-    return (File(filename=f"some_pkg-{version}.tar.gz", size=1, yanked=yanked, yanked_reason=reason),)
+def files(
+    version: str, *, yanked: bool = False, reason: str | None = None, uploaded: int | None = None
+) -> tuple[File, ...]:
+    """`uploaded`: when, which also stands for other contents."""
+    file = File(
+        filename=f"some_pkg-{version}.tar.gz",
+        size=1,
+        sha256="" if uploaded is None else f"{uploaded:064}",
+        upload_time=uploaded,
+        yanked=yanked,
+        yanked_reason=reason,
+    )
+    return (file,)
 
 
 def project(
@@ -33,9 +44,11 @@ def project(
     classifiers: tuple[str, ...] = PLONE,
     yanked: Iterable[str] = (),
     listed: bool = True,
+    uploaded: int | None = None,
+    owner: str | None = None,
 ) -> ProjectRecord:
     """A project whose latest version is the first one given."""
-    by_version = {v: files(v, yanked=v in yanked, reason="broken") for v in versions}
+    by_version = {v: files(v, yanked=v in yanked, reason="broken", uploaded=uploaded) for v in versions}
     return ProjectRecord(
         name=name,
         normalized_name=name.lower().replace(".", "-"),
@@ -44,6 +57,7 @@ def project(
         metadata=metadata(versions[0], name=name, classifiers=classifiers),
         files=by_version if listed else None,
         latest_files=by_version[versions[0]],
+        roles=None if owner is None else (Role("Owner", owner),),
     )
 
 
@@ -56,9 +70,18 @@ def facts(
     listed: bool = True,
     releases: Mapping[str, Metadata | None] | None = None,
     at: int = 1000,
+    uploaded: int | None = None,
+    owner: str | None = None,
 ) -> PackageFacts:
     record = project(
-        *versions, name=name, serial=serial, classifiers=classifiers, yanked=yanked, listed=listed
+        *versions,
+        name=name,
+        serial=serial,
+        classifiers=classifiers,
+        yanked=yanked,
+        listed=listed,
+        uploaded=uploaded,
+        owner=owner,
     )
     return PackageFacts(project=record, serial=serial, releases=releases or {}, at=at)
 
@@ -68,5 +91,17 @@ def check(
     serial: int = 10,
     classifiers: tuple[str, ...] = ("Topic :: Utilities",),
     status: str = "active",
+    at: int = 1000,
 ) -> Check:
-    return Check(name.lower().replace(".", "-"), name, serial, classifiers, status, at=1000)
+    return Check(name.lower().replace(".", "-"), name, serial, classifiers, status, at)
+
+
+def gone(name: str, serial: int = 10, at: int = 2000) -> Check:
+    return check(name, serial, classifiers=(), status="vanished", at=at)
+
+
+def verified(
+    name: str, status: str | None = None, reason: str | None = None, at: int = 3000, etag: str = '"p"'
+) -> Verified:
+    """PyPI's marker, read from a page."""
+    return Verified(name, at, PageSaid(status, reason, etag), '"j"')

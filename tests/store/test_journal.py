@@ -41,6 +41,21 @@ def test_failures_are_cleared_by_package_or_stage(store: Store) -> None:
     ]
 
 
+def test_failures_put_back_are_due_at_once(store: Store) -> None:
+    """`scrapy status --retry`: else who mended a fault waits a day for the package."""
+    names = [f"p{number}" for number in range(600)]
+    store.record_failures(
+        [Failure(name, stage, "x", 1000) for name in names for stage in ("project", "index")]
+    )
+    assert store.due("project", 1000) == set()
+    assert store.retry_failures([*names[:550], "p0", "unknown"], 1000) == 1100
+    assert store.due("project", 1000) == set(names[:550])
+    assert store.retry_failures([], 1000) == 0
+    assert store.retry_failures(None, 1000) == 1200
+    assert store.due("index", 1000) == set(names)
+    assert {(row.count, row.last_at) for row in store.failures()} == {(1, 1000)}
+
+
 def test_runs_are_listed_last_first(store: Store) -> None:
     first = store.start_run("pypi", {"profile": "plone"}, 1000)
     second = store.start_run("project", {}, 2000)

@@ -15,13 +15,13 @@ from sqlalchemy import Connection, text
 
 import pyf_scrapy
 from pyf_scrapy.exceptions import OtherStoreError, StoreError
-from pyf_scrapy.store import Store, schema
+from pyf_scrapy.store import FeedState, IndexRead, Standing, Store, Verified, schema
 from pyf_scrapy.store.tables import metadata
 
 from .samples import check, facts
 
 CHECKOUT = Path(pyf_scrapy.__file__).parents[1]
-SCHEMA_1 = Path(__file__).with_name("schema_1.sql")
+SCHEMAS = sorted(Path(__file__).parent.glob("schema_*.sql"))
 
 
 def one_line(error: pytest.ExceptionInfo[StoreError]) -> str:
@@ -150,21 +150,46 @@ def test_a_file_that_may_not_be_written_is_one_line(tmp_path: Path) -> None:
     assert done.stdout.count("\n") == 1
 
 
-def test_the_schema_of_version_1_is_opened(tmp_path: Path) -> None:
+def test_every_schema_is_kept() -> None:
+    assert [path.name for path in SCHEMAS] == [f"schema_{n + 1}.sql" for n in range(schema.SCHEMA_VERSION)]
+
+
+@pytest.mark.parametrize("old", SCHEMAS, ids=lambda path: path.stem)
+def test_the_schemas_of_older_versions_are_opened(tmp_path: Path, old: Path) -> None:
     """Stores of all released versions are brought up to date, with everything in them."""
     path = tmp_path / "old.sqlite"
     with closing(sqlite3.connect(path)) as connection:
-        connection.executescript(SCHEMA_1.read_text())
+        connection.executescript(old.read_text())
     with Store(f"sqlite:///{path}", pypi_url="https://pypi.org") as store:
         assert list(store.iter_serials()) == [("old-pkg", 7)]
         store.record_checks([check("new")])
         store.save_packages([facts("1.0")])
+        assert store.save_verified([Verified("some-pkg", 2000, None, '"e"')]) == [False]
+        assert store.standings(["some-pkg"])["some-pkg"].verified_at == 2000
+        store.note_index(8, 1790001000, 2)
+        store.save_feed(FeedState("https://pypi.org/rss/packages.xml", None, None, 1790001000))
+        store.mark_seen({"key": 4000000000})
+        assert store.index_reads()[-1] == IndexRead(8, 1790001000, 1790001000, 2)
+        assert store.feeds()[0].polled_at == 1790001000
+        assert store.seen_keys(["key"], 1790001000) == {"key"}
         assert store.status().projects == 3
-    with Store(f"sqlite:///{tmp_path / 'new.sqlite'}"):
-        pass
+    Store(f"sqlite:///{tmp_path / 'new.sqlite'}").close()
     assert _columns(path) == _columns(tmp_path / "new.sqlite"), (
         "the tables changed: raise SCHEMA_VERSION and add a step to MIGRATIONS"
     )
+
+
+def test_what_version_2_knew_is_still_known(tmp_path: Path) -> None:
+    path = tmp_path / "old.sqlite"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(SCHEMAS[1].read_text())
+    with Store(f"sqlite:///{path}") as store:
+        standing = Standing("old-pkg", "archived", "done", '"p"', '"j"', 1790000000)
+        assert store.standings(["old-pkg"]) == {"old-pkg": standing}
+        assert store.index_reads() == [IndexRead(7, 1790000000, 1790000600, 1)]
+        url = "https://pypi.org/rss/updates.xml"
+        assert store.feeds() == [FeedState(url, '"f"', 1790000000, 1790000060)]
+        assert store.seen_keys(["pyf:dedup:new:old-pkg"], 1790000000) == {"pyf:dedup:new:old-pkg"}
 
 
 def test_a_newer_program_upgrades_and_an_older_one_refuses(
@@ -181,7 +206,7 @@ def test_a_newer_program_upgrades_and_an_older_one_refuses(
         for _ in range(2):  # the second time there is nothing to do
             with Store(url) as upgraded:
                 assert list(upgraded.iter_serials()) == [("a", 10)]
-    assert "vanished_at" in _columns(Path(url.removeprefix("sqlite:///")))["projects"]
+    assert "vanished_at" in _names(Path(url.removeprefix("sqlite:///")))
     with pytest.raises(StoreError) as error:
         Store(url)
     message = one_line(error)
@@ -201,7 +226,7 @@ def test_a_failing_upgrade_changes_nothing(store: Store, url: str, monkeypatch: 
             Store(url)
         one_line(error)
     Store(url).close()
-    assert "half" not in _columns(Path(url.removeprefix("sqlite:///")))["projects"]
+    assert "half" not in _names(Path(url.removeprefix("sqlite:///")))
 
 
 OPEN = """
@@ -255,9 +280,15 @@ def test_a_copy_must_be_another_file(store: Store, url: str, tmp_path: Path) -> 
     one_line(error)
 
 
-def _columns(path: Path) -> dict[str, list[str]]:
+def _columns(path: Path) -> dict[str, list[tuple[object, ...]]]:
+    """Of each table its columns: name, type, whether it must have a value, default, place in the key."""
     with closing(sqlite3.connect(path)) as connection:
         return {
-            table: [row[1] for row in connection.execute(f"PRAGMA table_xinfo({table})")]
+            table: [row[1:6] for row in connection.execute(f"PRAGMA table_xinfo({table})")]
             for table in [*metadata.tables, "releases_partial"]
         }
+
+
+def _names(path: Path) -> set[object]:
+    """The columns of `projects`."""
+    return {column[0] for column in _columns(path)["projects"]}

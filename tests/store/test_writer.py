@@ -13,7 +13,7 @@ from sqlalchemy import event
 from pyf_scrapy.exceptions import StoreError
 from pyf_scrapy.store import Store, StoreWriter, UnstorableError
 
-from .samples import check, facts
+from .samples import check, facts, verified
 
 
 @pytest_asyncio.fixture
@@ -70,6 +70,21 @@ async def test_who_checks_learns_that_something_newer_is_stored(writer: StoreWri
     """A stale answer that was believed would take a member's documents away."""
     assert await writer.check(check("a", serial=11))
     assert not await writer.check(check("a", serial=10))
+
+
+async def test_who_verifies_learns_of_another_marker(store: Store, writer: StoreWriter) -> None:
+    """Then the package's documents have to be made anew."""
+    await asyncio.gather(*(writer.save(facts("1.0", name=name)) for name in "abc"))
+    told = await asyncio.gather(
+        writer.verify(verified("a", "active")),
+        writer.verify(verified("b", "archived")),
+        writer.verify(verified("b\ud800", "archived")),
+        writer.verify(verified("c", "archived", "\ud800")),
+        return_exceptions=True,
+    )
+    assert [*told[:2]] == [False, True]
+    assert [type(error) for error in told[2:]] == [UnstorableError, UnstorableError]
+    assert store.revisions("abc") == {"a": 1, "b": 2, "c": 1}
 
 
 async def test_a_bad_element_fails_alone(store: Store, writer: StoreWriter) -> None:

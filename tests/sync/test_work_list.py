@@ -20,7 +20,7 @@ def test_differences_are_exactly_the_names_whose_serial_is_not_stored(
     index: dict[str, int], stored: dict[str, int]
 ) -> None:
     merged = differences(((n, s, p) for p, (n, s) in enumerate(by_name(index))), by_name(stored))
-    expected = [(n, p, stored.get(n) != s) for p, (n, s) in enumerate(by_name(index))]
+    expected = [(n, s, p, stored.get(n) != s) for p, (n, s) in enumerate(by_name(index))]
     assert list(merged) == expected
 
 

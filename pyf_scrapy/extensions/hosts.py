@@ -1,0 +1,55 @@
+"""What the crawl asked of each host: PyPI is a gift, and its operators may ask what we take."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from scrapy import Request, signals
+from scrapy.crawler import Crawler
+from scrapy.http import Response
+
+from pyf_scrapy.middlewares.download_handler import host_of, request_sent
+
+#: What is counted: requests that were sent, complete answers, bytes of bodies as they came over the wire
+#: (compressed, and of answers that were cut off, too), answers that said "not modified".
+FIGURES = ("requests", "answers", "bytes", "not_modified")
+
+
+class HostStatistics:
+    """Counts by host and port, also the requests that a callback makes beside the scheduler.
+
+    The figures stand in the stats as `pyf/hosts/HOST/FIGURE`, too.
+    """
+
+    def __init__(self, crawler: Crawler) -> None:
+        self.crawler = crawler
+        self._hosts: dict[str, Counter[str]] = {}
+        crawler.signals.connect(self.request_sent, signal=request_sent)
+        crawler.signals.connect(self.bytes_received, signal=signals.bytes_received)
+        crawler.signals.connect(self.response_downloaded, signal=signals.response_downloaded)
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler) -> HostStatistics:
+        return cls(crawler)
+
+    @property
+    def by_host(self) -> dict[str, dict[str, int]]:
+        """Host (and port) -> every one of `FIGURES`."""
+        return {host: {name: counts[name] for name in FIGURES} for host, counts in self._hosts.items()}
+
+    def request_sent(self, request: Request) -> None:
+        self._count(request, "requests")
+
+    def bytes_received(self, data: bytes, request: Request) -> None:
+        self._count(request, "bytes", len(data))
+
+    def response_downloaded(self, response: Response, request: Request) -> None:
+        self._count(request, "answers")
+        if response.status == 304:
+            self._count(request, "not_modified")
+
+    def _count(self, request: Request, figure: str, number: int = 1) -> None:
+        host = host_of(request)
+        if host:  # data: has none
+            self._hosts.setdefault(host, Counter())[figure] += number
+            self.crawler.stats.inc_value(f"pyf/hosts/{host}/{figure}", number)

@@ -1,0 +1,120 @@
+"""The last step before the network: every request of the process passes its host's gate here.
+
+Not in a downloader middleware, because those let a request into the queue of a download slot, where it
+cannot be held back any more when the host asks to wait: at 5 requests a second, 3 s of them. And a request
+leaves a middleware on many ways, but a download only by the `finally` below.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+
+from scrapy import Request
+from scrapy.core.downloader.handlers.base import BaseDownloadHandler
+from scrapy.crawler import Crawler
+from scrapy.http import Response
+from scrapy.utils.httpobj import urlparse_cached
+from scrapy.utils.misc import build_from_crawler, load_object
+
+from pyf_scrapy.middlewares.gates import Gate, retry_after
+from pyf_scrapy.middlewares.waiting import STEP, refuse_when_stopping
+
+logger = logging.getLogger(__name__)
+
+#: Signal with `request`: it goes to its server now, past all queues.
+request_sent = object()
+
+
+def host_of(request: Request) -> str:
+    """Host and port, as in the address; never the user and password that may stand before them."""
+    return str(urlparse_cached(request).netloc.rpartition("@")[2])
+
+
+class _Host:
+    """A gate, and what wakes those who wait before it."""
+
+    def __init__(self, gate: Gate) -> None:
+        self.gate = gate
+        self._changed = asyncio.Event()
+
+    def wake(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    async def change(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._changed.wait()
+        except TimeoutError:
+            pass
+
+
+class PoliteDownloadHandler(BaseDownloadHandler):
+    """Scrapy's own handler (`DOWNLOAD_HANDLERS_BASE`) behind one gate for each host.
+
+    429, and 503 with Retry-After, close the gate; 503 without it makes it narrower (see Gate). Once the
+    crawl stops nothing is sent any more. Settings: `PYPI_RETRY_BACKOFF` is the first wait in seconds when
+    the host says none, `BACKOFF_MAX_DELAY` the longest wait that is obeyed, `DOWNLOAD_TIMEOUT` the patience
+    with a request that holds up others. The delay of a `DOWNLOAD_SLOTS` entry is kept here, too: those who
+    waited before the gate have passed their slot long ago.
+    """
+
+    def __init__(self, crawler: Crawler) -> None:
+        super().__init__(crawler)
+        handlers = crawler.settings.getdict("DOWNLOAD_HANDLERS_BASE")
+        self.inner = build_from_crawler(load_object(handlers["https"]), crawler)
+        self.slots = crawler.settings.getdict("DOWNLOAD_SLOTS")
+        self.hosts: dict[str, _Host] = {}
+
+    async def download_request(self, request: Request) -> Response:
+        """The answer; raises IgnoreRequest when the crawl stops, else what the inner handler raises."""
+        host = self._host(request)
+        refuse_when_stopping(self.crawler)
+        while (wait := host.gate.wait(time.monotonic())) > 0:
+            await host.change(min(wait, STEP))
+            refuse_when_stopping(self.crawler)
+        ticket = host.gate.start(time.monotonic())
+        try:
+            self.crawler.signals.send_catch_log(signal=request_sent, request=request)
+            response: Response = await self.inner.download_request(request)
+            self._judge(host_of(request), host.gate, ticket, response)
+            return response
+        finally:
+            host.gate.end(ticket)
+            host.wake()
+
+    async def close(self) -> None:
+        await self.inner.close()
+
+    def _host(self, request: Request) -> _Host:
+        name = host_of(request)
+        if name not in self.hosts:
+            settings = self.crawler.settings
+            slot = self.slots.get(request.meta.get("download_slot"), {})
+            gate = Gate(
+                concurrency=slot.get("concurrency") or settings.getint("CONCURRENT_REQUESTS_PER_DOMAIN"),
+                first_wait=settings.getfloat("PYPI_RETRY_BACKOFF"),
+                longest_wait=settings.getfloat("BACKOFF_MAX_DELAY"),
+                patience=settings.getfloat("DOWNLOAD_TIMEOUT"),
+                interval=slot.get("delay") or 0.0,
+            )
+            self.hosts[name] = _Host(gate)
+        return self.hosts[name]
+
+    def _judge(self, name: str, gate: Gate, ticket: int, response: Response) -> None:
+        now, status, before = time.monotonic(), response.status, gate.closed_until
+        told = retry_after(response.headers.get(b"Retry-After"), time.time())
+        if status == 429 or (status == 503 and told is not None):
+            wait = gate.refused(ticket, now, told)
+        elif status == 503:
+            wait = gate.overloaded(ticket, now)
+        else:
+            if status < 500:
+                gate.answered(ticket)
+            return
+        if wait:
+            self.crawler.stats.max_value("backoff/longest_wait", wait)
+            if before <= now or gate.closed_until > before + 1:  # else the same news from many requests
+                logger.info("%s answers HTTP %d: nothing is asked for %.1f s", name, status, wait)

@@ -1,0 +1,123 @@
+"""How many requests a host may have under way once it asked to wait. Pure: each call is told the time."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+
+#: Own waits (no Retry-After) grow to 2 ** 4 = 16 times the first one: a host is asked again within a minute.
+_MOST_STRIKES = 5
+
+
+def retry_after(value: bytes | None, now: float) -> float | None:
+    """Seconds to wait by a Retry-After header (RFC 9110, 10.2.3: seconds or an HTTP date), None if unusable.
+
+    `now` is in epoch seconds.
+    """
+    if value is None:
+        return None
+    text = value.decode("latin-1").strip()
+    if text.isdecimal() and text.isascii():
+        return float(min(int(text[:9]), 10**9))
+    try:
+        moment = parsedate_to_datetime(text)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return max(0.0, moment.timestamp() - now)
+
+
+@dataclass
+class Gate:
+    """The gate of one host: ask `wait`, `start`, then say by `answered`, `refused`, `overloaded` or `end`
+    what became of the request.
+
+    Open, it lets everything pass. A refused request closes it; when the wait is over one request may be
+    under way, then 2, 4, ... as they are answered, until `concurrency`: open again. Each refusal on the way
+    closes it again, for twice as long if the host does not say how long. What was sent before the gate
+    closed tells nothing about the time after it, so it neither opens the gate nor counts as a new refusal.
+
+    `first_wait` and `longest_wait` are in seconds. A request without a result for `patience` seconds no
+    longer keeps others from starting. `interval`: least seconds between two starts, in every state.
+    """
+
+    concurrency: int
+    first_wait: float
+    longest_wait: float
+    patience: float
+    interval: float = 0.0
+    closed_until: float = field(default=-math.inf, init=False)
+    window: int = field(init=False)
+    """Requests that may be under way; `concurrency` is no limit."""
+
+    def __post_init__(self) -> None:
+        self.window = self.concurrency
+        self._strikes = 0
+        self._next_start = -math.inf
+        self._tickets = 0
+        # Ticket -> start; only of requests that were sent since the gate closed last.
+        self._under_way: dict[int, float] = {}
+
+    def wait(self, now: float) -> float:
+        """Seconds until asking again may help, 0 when a request may start now."""
+        pause = max(self.closed_until, self._next_start) - now
+        if pause > 0:
+            return pause
+        if self.window >= self.concurrency:
+            return 0.0
+        counted = [begun for begun in self._under_way.values() if now - begun < self.patience]
+        return 0.0 if len(counted) < self.window else max(0.0, min(counted) + self.patience - now)
+
+    def start(self, now: float) -> int:
+        """A request starts; the ticket says which one when its result is known."""
+        self._tickets += 1
+        self._under_way[self._tickets] = now
+        self._next_start = now + self.interval
+        return self._tickets
+
+    def end(self, ticket: int) -> None:
+        """The request is over and says nothing about the host (or its result has been told already)."""
+        self._under_way.pop(ticket, None)
+
+    def answered(self, ticket: int) -> None:
+        """The host answered as usual: one more may be under way."""
+        if self._under_way.pop(ticket, None) is None:
+            return
+        self.window = min(self.window + 1, self.concurrency)
+        if self.window == self.concurrency:
+            self._strikes = 0
+
+    def refused(self, ticket: int, now: float, told: float | None) -> float:
+        """The host asked to wait, for `told` seconds if it said so; seconds for which the gate closed, 0
+        when it had closed already. Of two waits the longer one holds.
+        """
+        told = min(told or 0.0, self.longest_wait)
+        if self._under_way.pop(ticket, None) is not None:
+            self._strikes = min(self._strikes + 1, _MOST_STRIKES)
+            wait = told or min(self.first_wait * 2 ** (self._strikes - 1), self.longest_wait)
+        elif told and now + told > self.closed_until:
+            wait = told
+        else:
+            return 0.0
+        self.closed_until = now + wait
+        self.window = 1
+        self._under_way.clear()
+        return wait
+
+    def overloaded(self, ticket: int, now: float) -> float:
+        """The host failed in a way that may be its load or only this address (503 without Retry-After).
+
+        Half as many may be under way, but a quarter of `concurrency` always: one address that never
+        answers must not stop all others. The first request after a wait is believed; seconds as `refused`.
+        """
+        if ticket not in self._under_way:
+            return 0.0
+        if self._strikes and self.window == 1:
+            return self.refused(ticket, now, None)
+        self.end(ticket)
+        least = min(self.window, max(1, self.concurrency // 4))
+        self.window = max(self.window // 2, least)
+        return 0.0

@@ -1,0 +1,107 @@
+"""PyPI's index of all projects, read, judged and kept."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+
+from packaging.utils import canonicalize_name
+from scrapy.http import Response
+
+from pyf_scrapy.exceptions import FetchError
+from pyf_scrapy.parsers.simple_index import SimpleIndex, parse_index
+from pyf_scrapy.session import Session
+from pyf_scrapy.spiders.fetching import PyPI, etag_of
+from pyf_scrapy.store.index_file import IndexFile
+from pyf_scrapy.sync.removal import IndexVerdict, judge_index
+
+
+@dataclass(frozen=True)
+class Read:
+    """What reading the index came to: `file` is what the work is computed from.
+
+    `unchanged`: the server said that the last one still holds. `refusal` says in one line why another one
+    was not taken. `skipped` entries had names that no project can have.
+    """
+
+    file: IndexFile
+    unchanged: bool = False
+    verdict: IndexVerdict = IndexVerdict.ACCEPTED
+    refusal: str = ""
+    skipped: int = 0
+
+
+class Index:
+    """The index of one crawl. The last one accepted is a file in the data folder, and a line in the store.
+
+    `is_current` tells whether the last reading was accepted, `read_at` (epoch seconds) when it was.
+    """
+
+    def __init__(self, session: Session, pypi: PyPI, *, accept_smaller: bool) -> None:
+        self.session = session
+        self.pypi = pypi
+        self.accept_smaller = accept_smaller
+        self.is_current = False
+        self.read_at = 0
+
+    async def read(self) -> Read:
+        """Ask for the index and judge it. Raises FetchError, ParseError: nothing is changed by it."""
+        file = IndexFile(self.session.data_dir / "index")
+        header = await asyncio.to_thread(file.read_header)
+        response = await self.pypi.index(header.etag if header is not None else None)
+        self.read_at = int(time.time())
+        if response.status == 304:
+            self.is_current = True
+            if header is not None and header.last_serial is not None:
+                await asyncio.to_thread(
+                    self.session.store.note_index, header.last_serial, self.read_at, header.count
+                )
+            return Read(file, unchanged=True)
+        read = await asyncio.to_thread(self._take, file, response)
+        self.is_current = read.verdict is IndexVerdict.ACCEPTED
+        return read
+
+    def _take(self, file: IndexFile, response: Response) -> Read:
+        """Parse an index, and keep it if it is believed. Raises FetchError, ParseError."""
+        index = parse_index(response.body)
+        if not index.projects:
+            raise FetchError("the index lists no project: is PYPI_URL a PyPI?")
+        serial = _last_serial(index)
+        if serial is None or all(entry.serial is None for entry in index.projects):
+            raise FetchError("the index has no serials (_last-serial): is PYPI_URL a PyPI?")
+        store, count = self.session.store, len(index.projects)
+        reads = store.index_reads()
+        last = reads[-1] if reads else None
+        verdict = judge_index(
+            serial=serial,
+            count=count,
+            last_serial=last.serial if last else None,
+            last_count=last.count if last else None,
+        )
+        if verdict is IndexVerdict.OLDER or (verdict is IndexVerdict.SMALLER and not self.accept_smaller):
+            assert last is not None, "there is nothing to compare with"
+            refusal = (
+                f"it is {verdict.value} (serial {serial} with {count} projects, "
+                f"last one {last.serial} with {last.count})"
+            )
+            if verdict is IndexVerdict.SMALLER:
+                refusal += "; if it is right: -a accept_removals=1"
+            if file.read_header() is None:
+                raise FetchError(f"PyPI's index was refused: {refusal}")
+            return Read(file, verdict=verdict, refusal=refusal)
+        file.write(
+            ((canonicalize_name(entry.name), entry.name, entry.serial) for entry in index.projects),
+            etag=etag_of(response),
+            last_serial=serial,
+            written_at=self.read_at,
+        )
+        store.note_index(serial, self.read_at, count)
+        return Read(file, skipped=index.skipped)
+
+
+def _last_serial(index: SimpleIndex) -> int | None:
+    """The serial of the whole, else the highest of a project."""
+    if index.last_serial is not None:
+        return index.last_serial
+    return max((entry.serial for entry in index.projects if entry.serial is not None), default=None)

@@ -1,0 +1,233 @@
+"""`scrapy crawl rss`: names come from PyPI's two feeds. They hasten a fetch and mark nothing as done."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+import logging
+import time
+from collections.abc import AsyncIterator, Iterable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from scrapy import Request, signals
+
+from pyf_scrapy.exceptions import FetchError, ParseError, PyfError, StaleError, UsageProblem
+from pyf_scrapy.items import PackageItem
+from pyf_scrapy.parsers.rss import FeedEntry, parse_feed
+from pyf_scrapy.queue.connection import connect, redis_url
+from pyf_scrapy.queue.dedup import Dedup, open_dedup, ttls
+from pyf_scrapy.session import Target
+from pyf_scrapy.spiders import arguments
+from pyf_scrapy.spiders.asking import Ask
+from pyf_scrapy.spiders.base import PackageSpider
+from pyf_scrapy.spiders.fetching import etag_of
+from pyf_scrapy.store import FeedState
+from pyf_scrapy.sync.feeds import dedup_key, is_overrun, newest
+from pyf_scrapy.sync.staleness import Promise
+
+logger = logging.getLogger(__name__)
+
+#: The newest releases and the newest projects, of all of PyPI.
+FEEDS = ("/rss/updates.xml", "/rss/packages.xml")
+
+
+class RssSpider(PackageSpider):
+    """What the feeds name, for all profiles at once; with `follow` they are read every so many seconds."""
+
+    name = "rss"
+    known_arguments = arguments.COMMON | {"follow"}
+
+    @classmethod
+    def check_arguments(cls, given: Mapping[str, str], settings: Mapping[str, Any]) -> list[Target]:
+        targets = super().check_arguments(given, settings)
+        arguments.positive("follow", given.get("follow"))
+        ttls(settings)
+        if (url := redis_url(settings)) is not None:
+            connect(url).close()
+        if not targets:
+            raise UsageProblem(
+                "which packages? give -a profile=NAME (`scrapy profiles` lists them), -a classifier=... with "
+                "-a collection=NAME, or set DEFAULT_PROFILE"
+            )
+        return targets
+
+    def setup(self, given: Mapping[str, str], targets: list[Target]) -> None:
+        super().setup(given, targets)
+        self.follow = arguments.positive("follow", given.get("follow"))
+        self.ttls = ttls(self.settings)
+        self.dedup: Dedup | None = None
+        self.crawler.signals.connect(self.close_dedup, signal=signals.spider_closed)
+        self._members: set[str] = set()
+        # The feeds' ETags, and the keys of their entries that are under way or done, since the start.
+        self._etags: dict[str, str | None] = {}
+        self._taken: dict[str, set[str]] = {path: set() for path in FEEDS}
+        self._first_seen: dict[str, float] = {}
+        self._wanted: list[tuple[int, int, Ask]] = []
+        self._numbers = itertools.count()
+        for signal in (signals.item_scraped, signals.item_dropped):
+            self.crawler.signals.connect(self.item_settled, signal=signal)
+
+    async def requests(self) -> AsyncIterator[Request]:
+        """Read the feeds, ask about what they name, members first; with `follow` for ever."""
+        store = self.session.store
+        self.dedup = await asyncio.to_thread(open_dedup, self.settings, store)
+        for profile in self.session.profiles:
+            self._members.update(await asyncio.to_thread(list, store.members(profile)))
+        while True:
+            next_poll = time.monotonic() + (self.follow or 0)
+            await self.poll()
+            while self._wanted or self.follow:
+                if self.follow and time.monotonic() >= next_poll:
+                    break
+                if self._wanted:
+                    request = self.project_request(heapq.heappop(self._wanted)[2])
+                    if request is None:
+                        return
+                    yield request
+                    continue
+                for request in self.due_requests():
+                    yield request
+                waits = [next_poll - time.monotonic(), self.later.wait(time.monotonic())]
+                await self.wait(max(0.0, min(wait for wait in waits if wait is not None)))
+                if self.stopping:
+                    return
+            if not self.follow:
+                return
+            self.session.now = datetime.now(UTC).date()
+
+    async def poll(self) -> None:
+        """Read both feeds. Raises FetchError or ParseError when neither can be read, unless it follows."""
+        errors: list[PyfError] = []
+        entries: list[FeedEntry] = []
+        for path in FEEDS:
+            try:
+                entries += await self._read(path)
+            except (FetchError, ParseError) as error:
+                errors.append(error)
+                logger.warning("%s", error)
+        self.count("pyf/feeds/polls")
+        self.complaint = errors[0] if errors else None
+        if len(errors) == len(FEEDS) and not self.follow:
+            raise errors[0]
+        self._take(entries)
+
+    async def _read(self, path: str) -> list[FeedEntry]:
+        """The entries of a feed that are news. Raises FetchError, ParseError."""
+        store, url = self.session.store, f"{self.pypi.base}{path}"
+        # Only since the start: what a killed run has read but not fetched must be seen again.
+        response = await self.pypi.feed(path, self._etags.get(path))
+        before = await asyncio.to_thread(store.feed, url)
+        now = int(time.time())
+        if response.status == 304:
+            if before is not None:
+                await asyncio.to_thread(store.save_feed, before._replace(polled_at=now))
+            return []
+        entries = await asyncio.to_thread(parse_feed, response.body)
+        if before is not None and is_overrun(before.newest, entries):
+            self.count("pyf/feeds/overrun")
+            logger.warning(
+                "All %d entries of %s are newer than the last poll: others may have come and gone; "
+                "the next `scrapy crawl pypi` fetches them",
+                len(entries),
+                url,
+            )
+        keys = {dedup_key(entry): entry for entry in entries}
+        assert self.dedup is not None, "it was opened before the first poll"
+        seen = await asyncio.to_thread(self.dedup.seen, list(keys))
+        latest = newest(entries)
+        if latest is None and before is not None:
+            latest = before.newest
+        await asyncio.to_thread(store.save_feed, FeedState(url, etag_of(response), latest, now))
+        self._etags[path] = etag_of(response)
+        self._taken[path] &= keys.keys()
+        return [entry for key, entry in keys.items() if key not in seen and key not in self._taken[path]]
+
+    def _take(self, entries: Iterable[FeedEntry]) -> None:
+        """Queue the questions of new entries: members of the profiles first, then hinted names."""
+        asks: dict[str, Ask] = {}
+        news = [entry for entry in entries if entry.version is None]
+        for entry in entries:
+            if entry.version is not None:
+                key = dedup_key(entry)
+                asks[key] = Ask(entry.normalized_name, Promise(version=entry.version), keys=(key,))
+        for entry in news:
+            key = dedup_key(entry)
+            named = next((k for k, ask in asks.items() if ask.name == entry.normalized_name), None)
+            if named is None:
+                asks[key] = Ask(entry.normalized_name, keys=(key,))
+            else:
+                asks[named] = replace(asks[named], keys=(*asks[named].keys, key))
+        for ask in asks.values():
+            for key in ask.keys:
+                self._taken[_feed_of(key)].add(key)
+                self._first_seen[key] = time.monotonic()
+            heapq.heappush(self._wanted, (self._rank(ask.name), next(self._numbers), ask))
+        if asks:
+            self.crawler.stats.inc_value("pyf/projects/to_check", len(asks))
+            logger.info("The feeds name %d packages that were not fetched yet", len(asks))
+
+    def _rank(self, name: str) -> int:
+        if name in self._members:
+            return 0
+        return 1 if any(profile.hinted(name) for profile in self.session.profiles) else 2
+
+    async def item_settled(self, item: Any) -> None:
+        """An item is in the index, or stored as one that no profile wants: only now its entry is done."""
+        if not isinstance(item, PackageItem) or not item.keys or not item.fresh:
+            return  # what is not fresh is asked for again
+        if not item.settled:
+            self._forget(item.keys)
+            return
+        if item.profiles:
+            self._members.add(item.normalized_name)
+            waited = time.monotonic() - min(self._first_seen.get(key, time.monotonic()) for key in item.keys)
+            self.crawler.stats.max_value("pyf/feeds/slowest", round(waited, 1))
+        for key in item.keys:
+            self._first_seen.pop(key, None)
+        assert self.dedup is not None, "nothing is asked for before it is open"
+        await asyncio.to_thread(self.dedup.mark, {key: self._ttl(key) for key in item.keys})
+
+    def _ttl(self, key: str) -> int:
+        new, update = self.ttls
+        return update if _is_update(key) else new
+
+    async def close_dedup(self) -> None:
+        """Close the connections to Redis."""
+        if self.dedup is not None:
+            await asyncio.to_thread(self.dedup.close)
+
+    async def failed(self, ask: Ask, error: PyfError) -> None:
+        """A feed only hints: what its caches do not show yet is no failure, the next `pypi` run has it."""
+        if isinstance(error, StaleError):
+            self.count("pyf/feeds/given_up")
+            logger.info("%s: %s; left to the next `scrapy crawl pypi`", ask.name, error)
+            return
+        await super().failed(ask, error)
+        self._forget(ask.keys)
+
+    def source_is_down(self, error: FetchError) -> None:
+        if not self.follow:
+            super().source_is_down(error)
+            return
+        logger.warning("%s; the feeds are read again in a while", error)
+        for _, _, ask in self._wanted:
+            self._forget(ask.keys)
+        self._wanted.clear()
+
+    def _forget(self, keys: Iterable[str]) -> None:
+        """Let the entries be news again, as long as the feeds show them."""
+        for key in keys:
+            self._taken[_feed_of(key)].discard(key)
+            self._first_seen.pop(key, None)
+            self._etags[_feed_of(key)] = None
+
+
+def _is_update(key: str) -> bool:
+    return key.startswith("pyf:dedup:update:")
+
+
+def _feed_of(key: str) -> str:
+    return FEEDS[0] if _is_update(key) else FEEDS[1]

@@ -1,0 +1,89 @@
+"""Whether coverage and lags are within the limits that are set (STATUS_*); pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pyf_scrapy.environment import SETTINGS
+
+
+@dataclass(frozen=True)
+class Limits:
+    """`coverage` is a share, the others are seconds; 0 = no limit."""
+
+    coverage: float
+    feeds: float
+    index: float
+    refresh: float
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any]) -> Limits:
+        """The limits that are set. Raises UsageProblem: a value given with `-s` was not checked before."""
+        return cls(
+            coverage=_number(settings, "STATUS_MIN_COVERAGE"),
+            feeds=_number(settings, "STATUS_MAX_FEEDS_LAG"),
+            index=_number(settings, "STATUS_MAX_INDEX_LAG"),
+            refresh=_number(settings, "STATUS_MAX_REFRESH_LAG"),
+        )
+
+
+@dataclass(frozen=True)
+class LimitCheck:
+    """What is limited, what it is, its limit (None = none), and whether that is kept.
+
+    `name`: "coverage" and "indexed:COLLECTION" are shares and must not be lower; "feeds", "index",
+    "unchecked" (the change that waits longest) and "refresh" are seconds and must not be higher. `value`
+    None = never measured: nothing was read, or the lane never ran.
+    """
+
+    name: str
+    value: float | None
+    limit: float | None
+    ok: bool
+
+
+def judge(
+    limits: Limits,
+    *,
+    checked: int | None,
+    listed: int | None,
+    collections: Mapping[str, tuple[int, int] | None],
+    feeds: int | None,
+    index: int | None,
+    unchecked: int | None,
+    refresh: int | None,
+) -> Iterator[LimitCheck]:
+    """One check for each thing that is limited.
+
+    `collections` is name -> (indexed, matching packages), None for one that was asked for and is not there.
+    A lane that never ran breaks no limit, but PyPI's index must have been read.
+    """
+    yield _at_least("coverage", checked / listed if checked is not None and listed else None, limits.coverage)
+    for name, counts in collections.items():
+        share = None
+        if counts is not None:
+            indexed, matching = counts
+            share = indexed / matching if matching else 1.0
+        yield _at_least(f"indexed:{name}", share, limits.coverage)
+    yield _at_most("feeds", feeds, limits.feeds, without=True)
+    yield _at_most("index", index, limits.index, without=False)
+    yield _at_most("unchecked", unchecked, limits.index, without=True)
+    yield _at_most("refresh", refresh, limits.refresh, without=True)
+
+
+def _at_least(name: str, value: float | None, limit: float) -> LimitCheck:
+    return LimitCheck(name, value, limit or None, not limit or (value is not None and value >= limit))
+
+
+def _at_most(name: str, value: float | None, limit: float, *, without: bool) -> LimitCheck:
+    """`without` says whether no value at all is within the limit."""
+    kept = without if value is None else value <= limit
+    return LimitCheck(name, value, limit or None, not limit or kept)
+
+
+def _number(settings: Mapping[str, Any], name: str) -> float:
+    setting = next(setting for setting in SETTINGS if setting.name == name)
+    return float(str(setting.read(str(settings[name]), Path())))

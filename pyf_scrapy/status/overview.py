@@ -1,0 +1,181 @@
+"""How far the crawl of a data folder is, from its store. Nothing is changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pyf_scrapy.environment import ceiling
+from pyf_scrapy.profiles import Profile
+from pyf_scrapy.session import open_store
+from pyf_scrapy.status.coverage import unchecked, waiting_since
+from pyf_scrapy.status.failures import has_store
+from pyf_scrapy.status.limits import LimitCheck, Limits, judge
+from pyf_scrapy.status.runs import RUNS_ASKED, last_runs, rate
+from pyf_scrapy.status.server import documents
+from pyf_scrapy.status.states import CollectionState, Lanes, Overview
+from pyf_scrapy.store import CollectionRow, IndexRead, Run, Store
+from pyf_scrapy.store.database import chunks
+from pyf_scrapy.store.index_file import IndexFile
+
+LAST_FAILURES = 5
+
+
+def overview(
+    settings: Mapping[str, Any], *, now: int, collection: str | None = None, all_failures: bool = False
+) -> Overview:
+    """Look at the store, and at the search server if it can be reached at once.
+
+    `now` is epoch seconds; `collection` leaves the other collections out. Makes no store and starts no
+    server. Raises StoreError, UsageProblem for a limit that is none.
+    """
+    limits = Limits.from_settings(settings)
+    found = Overview(str(settings["PYF_DATA_DIR"]), str(settings["PYPI_URL"]))
+    if has_store(settings):
+        found = _of_store(settings, found, now, collection, all_failures)
+    return replace(found, checks=list(_judged(found, limits, collection)))
+
+
+def _of_store(
+    settings: Mapping[str, Any], found: Overview, now: int, collection: str | None, all_failures: bool
+) -> Overview:
+    with open_store(settings, of_any_pypi=True) as store:
+        counts = store.status()
+        runs = store.runs(RUNS_ASKED)
+        reads = store.index_reads()
+        rows = [row for row in store.collections() if collection in (None, row.collection)]
+        found = replace(found, crawled=True, pypi_url=store.pypi_url or found.pypi_url)
+        found = _with_index(found, settings, store, runs, reads, now)
+        states, members = _collections(store, rows)
+        found = replace(
+            found,
+            known=counts.projects,
+            highest_serial=counts.max_serial,
+            packages=counts.members,
+            partial_releases=counts.partial_releases,
+            failures=counts.failures,
+            vanished=len(store.vanished()),
+            lanes=_lanes(store, reads, found.index_read_at, members, now),
+            failed=store.failures(None if all_failures else LAST_FAILURES),
+            runs=last_runs(settings, store, runs),
+        )
+    search, held = documents(settings, rows)
+    return replace(
+        found,
+        search=search,
+        collections=[replace(state, documents=held.get(state.collection)) for state in states],
+    )
+
+
+def _with_index(
+    found: Overview,
+    settings: Mapping[str, Any],
+    store: Store,
+    runs: Sequence[Run],
+    reads: Sequence[IndexRead],
+    now: int,
+) -> Overview:
+    """Add how much of the last index is up to date, if there was one."""
+    with IndexFile(Path(settings["PYF_DATA_DIR"]) / "index") as index:
+        header = index.read_header()
+        if header is None:
+            return found
+        left = unchecked(index, store.iter_serials())
+    waited = 0
+    if left.lowest is not None:
+        waited = now - (waiting_since(left.lowest, reads) if reads else header.written_at)
+    per_second = rate(runs, ceiling(str(settings["PYPI_URL"]), settings.get("PYPI_MAX_RPS")))
+    return replace(
+        found,
+        listed=header.count,
+        index_serial=header.last_serial,
+        index_read_at=header.written_at,
+        checked=header.count - left.count,
+        oldest_unchecked_change=max(waited, 0),
+        projects_per_second=per_second and round(per_second, 2),
+        seconds_left=round(left.count / per_second) if per_second else None,
+    )
+
+
+def _collections(store: Store, rows: Sequence[CollectionRow]) -> tuple[list[CollectionState], set[str]]:
+    """The collections, and the packages of all of them."""
+    profiles = {row.collection: Profile.from_definition(row.definition) for row in rows}
+    outdated = _outdated(store, profiles)
+    states = []
+    everything: set[str] = set()
+    for row in rows:
+        profile = profiles[row.collection]
+        members = set(store.members(profile))
+        dirty = set(store.dirty(row.collection, profile))
+        everything |= members
+        states.append(
+            CollectionState(
+                collection=row.collection,
+                profile=profile.key,
+                releases=row.releases,
+                matching=len(members | outdated[row.collection]),
+                members=len(members),
+                indexed=len(members - dirty - outdated[row.collection]),
+                waiting=len(dirty),
+            )
+        )
+    return states, everything
+
+
+def _outdated(store: Store, profiles: Mapping[str, Profile]) -> dict[str, set[str]]:
+    """Packages by collection that were checked for other profiles only: the next crawl fetches them.
+
+    To look at all of PyPI takes seconds, so it is done once for all collections.
+    """
+    found: dict[str, set[str]] = {collection: set() for collection in profiles}
+    some_profile = Profile(
+        key="",
+        name="",
+        classifiers=tuple({name for profile in profiles.values() for name in profile.classifiers}),
+        include=tuple({pattern for profile in profiles.values() for pattern in profile.include}),
+    )
+    for name in store.candidates(some_profile, 0):
+        project = store.project(name)
+        for collection, profile in profiles.items():
+            if project is not None and profile.matches(name, project.classifiers):
+                found[collection].add(name)
+    return found
+
+
+def _lanes(
+    store: Store, reads: Sequence[IndexRead], written_at: int | None, members: Iterable[str], now: int
+) -> Lanes:
+    polled = min((feed.polled_at for feed in store.feeds()), default=None)
+    read = reads[-1].last_read_at if reads else written_at
+    oldest, never = None, 0
+    for names in chunks(members):
+        for standing in store.standings(names).values():
+            if standing.verified_at is None:
+                never += 1
+            elif oldest is None or standing.verified_at < oldest:
+                oldest = standing.verified_at
+    return Lanes(
+        feeds=_since(polled, now), index=_since(read, now), refresh=_since(oldest, now), never_verified=never
+    )
+
+
+def _since(at: int | None, now: int) -> int | None:
+    return None if at is None else max(now - at, 0)
+
+
+def _judged(found: Overview, limits: Limits, collection: str | None) -> Iterable[LimitCheck]:
+    counted: dict[str, tuple[int, int] | None] = {} if collection is None else {collection: None}
+    for state in found.collections:
+        counted[state.collection] = state.indexed, state.matching
+    return judge(
+        limits,
+        checked=found.checked,
+        listed=found.listed,
+        collections=counted,
+        feeds=found.lanes.feeds,
+        index=found.lanes.index,
+        unchecked=found.oldest_unchecked_change,
+        refresh=found.lanes.refresh,
+    )

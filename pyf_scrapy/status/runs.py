@@ -1,0 +1,81 @@
+"""What ran last and what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pyf_scrapy.session import run_lock
+from pyf_scrapy.store import Run, Store
+
+LAST_RUNS = 5
+RUNS_ASKED = 100  # how far back a rate is looked for
+_TELLING = 100  # projects; the rate of a run that fetched fewer is that of its start and end
+
+
+@dataclass(frozen=True)
+class RunState:
+    """One run of a spider. `seconds` is None for a run whose end is not known.
+
+    `outcome`: running, killed, interrupted, done, some failed, with errors, not done.
+    """
+
+    spider: str
+    arguments: dict[str, Any]
+    started_at: int
+    seconds: int | None
+    outcome: str
+    exit_code: int | None
+    figures: dict[str, int]
+
+
+def rate(runs: Sequence[Run], ceiling: float) -> float | None:
+    """Projects a second: of the last run that fetched many, else the ceiling (0 = none), else None.
+
+    `runs` begin with the last one.
+    """
+    for run in runs:
+        fetched = (run.stats or {}).get("fetched", 0)
+        if fetched >= _TELLING and run.finished_at is not None and run.finished_at > run.started_at:
+            return float(fetched / (run.finished_at - run.started_at))
+    return ceiling or None
+
+
+def last_runs(settings: Mapping[str, Any], store: Store, runs: Sequence[Run]) -> list[RunState]:
+    """The first few of `runs`, which begin with the last one, and whether those without an end still run."""
+    return [_run(settings, store, run, runs) for run in runs[:LAST_RUNS]]
+
+
+def _run(settings: Mapping[str, Any], store: Store, run: Run, runs: Sequence[Run]) -> RunState:
+    outcome = None
+    if run.finished_at is None:
+        newest = next(other for other in runs if other.spider == run.spider)
+        outcome = "running" if run is newest and _is_locked(settings, run.spider) else "killed"
+        # It may have ended between the two looks.
+        run = next((again for again in store.runs(RUNS_ASKED) if again.id == run.id), run)
+    return RunState(
+        spider=run.spider,
+        arguments=run.arguments,
+        started_at=run.started_at,
+        seconds=None if run.finished_at is None else run.finished_at - run.started_at,
+        outcome=outcome if run.finished_at is None and outcome else _outcome(run),
+        exit_code=run.exit_code,
+        figures=run.stats or {},
+    )
+
+
+def _outcome(run: Run) -> str:
+    if run.reason == "shutdown":
+        return "interrupted"
+    unfinished = "with errors" if run.reason == "finished" else "not done"
+    return {0: "done", 3: "some failed"}.get(run.exit_code or 0, unfinished)
+
+
+def _is_locked(settings: Mapping[str, Any], spider: str) -> bool:
+    """Whether a process of the spider lives: its lock can only be tried by taking it for a moment."""
+    lock = run_lock(settings, spider)
+    if lock.acquire(blocking=False):
+        lock.release()
+        return False
+    return True

@@ -1,0 +1,56 @@
+"""What the search server has, if it can be asked at once: none is started or waited for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from typing import Any
+
+import httpx
+
+from pyf_scrapy.exceptions import PyfError
+from pyf_scrapy.search.calls import get, path
+from pyf_scrapy.search.connection import Connection, TypesenseSettings, connect
+from pyf_scrapy.search.supervisor import is_ready, is_supervised, read_state
+from pyf_scrapy.store import CollectionRow
+
+_TIMEOUT = 5.0  # seconds; status is about the store first of all
+
+
+def documents(
+    settings: Mapping[str, Any], rows: Sequence[CollectionRow]
+) -> tuple[str, dict[str, int | None]]:
+    """What became of asking the index, and its documents by collection."""
+    try:
+        typesense = TypesenseSettings.from_settings(settings)
+        with _running(replace(typesense, timeout=min(typesense.timeout, _TIMEOUT))) as connection:
+            if connection is None:
+                return "not asked: no search server is running", {}
+            counts = {}
+            for row in rows:
+                answer = get(connection.client, path("collections", row.physical))
+                counts[row.collection] = answer["num_documents"] if answer else 0
+            return "asked", counts
+    except PyfError as error:
+        return f"not asked: {error}", {}
+
+
+@contextmanager
+def _running(settings: TypesenseSettings) -> Iterator[Connection | None]:
+    """The search server if it is ready now, else None. Raises SearchError."""
+    with ExitStack() as stack:
+        yield stack.enter_context(connect(settings)) if _is_ready(settings) else None
+
+
+def _is_ready(settings: TypesenseSettings) -> bool:
+    if settings.host is None:
+        folder = settings.folder
+        return folder.exists() and is_supervised(folder) and is_ready(read_state(folder))
+    try:
+        health = httpx.get(
+            f"{settings.protocol}://{settings.host}:{settings.port}/health", timeout=settings.timeout
+        )
+    except httpx.HTTPError:
+        return False
+    return health.status_code == httpx.codes.OK

@@ -1,0 +1,80 @@
+"""What `scrapy status` shows, as plain records: its JSON is these, key by key."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from pyf_scrapy.status.limits import LimitCheck
+from pyf_scrapy.status.runs import RunState
+from pyf_scrapy.store import FailureRow
+
+
+@dataclass(frozen=True)
+class CollectionState:
+    """One collection. `releases`: None = all; the counts are of packages.
+
+    `matching`: the profile takes them by the classifiers last seen; `members` are those of them whose
+    records are stored, and `indexed` those whose records are as new as the last check and in the index.
+    `waiting` are to be written or removed. `documents` counts those in the index, None where it was not
+    asked.
+    """
+
+    collection: str
+    profile: str
+    releases: int | None
+    matching: int
+    members: int
+    indexed: int
+    waiting: int
+    documents: int | None = None
+
+
+@dataclass(frozen=True)
+class Lanes:
+    """How long ago each source was asked, in seconds; None = it never was.
+
+    `feeds`: the last successful poll, of the feed for which that is longer ago. `index`: the last time that
+    PyPI's index was read. `refresh`: the member that was verified longest ago; `never_verified` counts the
+    members that were not verified yet.
+    """
+
+    feeds: int | None = None
+    index: int | None = None
+    refresh: int | None = None
+    never_verified: int = 0
+
+
+@dataclass(frozen=True)
+class Overview:
+    """Everything that `scrapy status` shows. Times are epoch seconds; None = not known.
+
+    `listed`, `index_serial` and `index_read_at` are of the last index of PyPI; `checked` counts its projects
+    of which the store has seen that serial, or a later one. `oldest_unchecked_change` is for how many seconds
+    the index has been telling of the change that waits longest, 0 when none does. `known` counts all
+    projects in the store, `packages` those with records, `vanished` those that PyPI does not have any more.
+    `projects_per_second` is that of the last telling run, or the ceiling PYPI_MAX_RPS. `search` says whether
+    the index was asked for its documents. `checks` compare coverage and lanes with the limits that are set.
+    """
+
+    folder: str
+    pypi_url: str
+    crawled: bool = False
+    listed: int | None = None
+    index_serial: int | None = None
+    index_read_at: int | None = None
+    checked: int | None = None
+    oldest_unchecked_change: int | None = None
+    known: int = 0
+    highest_serial: int = 0
+    projects_per_second: float | None = None
+    seconds_left: int | None = None
+    packages: int = 0
+    partial_releases: int = 0
+    failures: int = 0
+    vanished: int = 0
+    lanes: Lanes = Lanes()
+    search: str = "not asked"
+    collections: list[CollectionState] = field(default_factory=list)
+    failed: list[FailureRow] = field(default_factory=list)
+    runs: list[RunState] = field(default_factory=list)
+    checks: list[LimitCheck] = field(default_factory=list)

@@ -1,0 +1,52 @@
+"""When an answer is older than what was promised, and how long to wait for a newer one.
+
+PyPI's CDN answers from caches. A purge is soft (the first asker within 300 s may get the old body), and some
+purges are lost, so an answer may be a day old. Its own serial is the only evidence of its age.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import NamedTuple
+
+from packaging.version import InvalidVersion, Version
+
+#: Seconds for which PyPI's CDN may answer with the old body after a purge (stale-while-revalidate).
+PATIENCE = 300.0
+FIRST_DELAY = 2.0
+
+
+class Promise(NamedTuple):
+    """What an answer must have: the serial of the index, the release of a feed. None = anything will do."""
+
+    serial: int | None = None
+    version: str | None = None
+
+
+def is_stale(promise: Promise, serial: int, versions: Collection[str] | None) -> bool:
+    """Whether an answer with this serial and these releases (None: it does not say) breaks the promise.
+
+    Releases are compared as PEP 440 does, because a feed need not spell them as the project does.
+    """
+    if promise.serial is not None and serial < promise.serial:
+        return True
+    if promise.version is None or versions is None or promise.version in versions:
+        return False
+    return _canonical(promise.version) not in map(_canonical, versions)
+
+
+def retry_delay(attempt: int, patience: float = PATIENCE, first: float = FIRST_DELAY) -> float | None:
+    """Seconds before the try number `attempt` (from 1) for a fresh answer, None when patience is at its end.
+
+    The delays double; together they last `patience` seconds.
+    """
+    delay = first * 2.0 ** (attempt - 1)
+    before = delay - first
+    return None if before >= patience else min(delay, patience - before)
+
+
+def _canonical(version: str) -> Version | str:
+    try:
+        return Version(version)
+    except InvalidVersion:
+        return version

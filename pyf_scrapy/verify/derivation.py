@@ -1,0 +1,76 @@
+"""A package's documents, derived anew from stored facts: the steps of the pipelines, in their order."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from typing import Any
+
+from pyf_scrapy.exceptions import RenderError
+from pyf_scrapy.items import PackageItem, package_item
+from pyf_scrapy.metadata.descriptions import Description
+from pyf_scrapy.metadata.health import health
+from pyf_scrapy.metadata.releases import text_versions
+from pyf_scrapy.metadata.renderer import Renderer
+from pyf_scrapy.metadata.versions import version_fields
+from pyf_scrapy.profiles import Profile
+from pyf_scrapy.search.documents import documents
+from pyf_scrapy.store import StoredPackage
+
+
+class Derived:
+    """The documents of one package as of any date. Made by `derive`."""
+
+    def __init__(self, item: PackageItem, profile: Profile, today: date, *, all_texts: bool) -> None:
+        self._item = item
+        self._profile = profile
+        self._today = today
+        self._all_texts = all_texts
+        self._made: dict[date, dict[str, dict[str, Any]]] = {}
+
+    def documents(self, now: date | None) -> dict[str, dict[str, Any]]:
+        """By id, with the health as of `now`; None where any date will do, because no health is looked at."""
+        if now is None:
+            now = next(iter(self._made), self._today)
+        if now not in self._made:
+            item = self._item
+            if item.releases:
+                item.health = health(item.releases, item.descriptions.get(item.releases[0].version), now)
+            made = documents(item, self._profile, now, all_texts=self._all_texts)
+            self._made[now] = {document["id"]: document for document in made}
+        return self._made[now]
+
+
+async def derive(
+    package: StoredPackage, profile: Profile, today: date, renderer: Renderer, *, all_texts: bool
+) -> Derived:
+    """Render what the documents carry. As in a crawl, a README that breaks its bounds costs its own text."""
+    item = package_item(package)
+    item.versions = {
+        release.version: version_fields(release.version, yanked=release.yanked) for release in item.releases
+    }
+    wanted = (
+        {release.version for release in item.releases} if all_texts else set(text_versions(item.releases))
+    )
+    rendered: dict[tuple[str, str | None], Description] = {}
+    for release in item.releases:
+        source = release.metadata.description
+        if release.version not in wanted or not source:
+            continue
+        key = (source, release.metadata.description_content_type)
+        if key not in rendered:
+            try:
+                rendered[key] = await renderer.render(*key)
+            except RenderError:
+                rendered[key] = Description()
+        item.descriptions[release.version] = rendered[key]
+    return Derived(item, profile, today, all_texts=all_texts)
+
+
+def calculated_on(moment: int | None) -> date | None:
+    """The date that a document gives (epoch seconds), None where it gives none that can be one."""
+    if moment is None:
+        return None
+    try:
+        return datetime.fromtimestamp(moment, UTC).date()
+    except (ValueError, OverflowError, OSError):
+        return None

@@ -1,0 +1,153 @@
+"""From "the feed shows it" to "search finds it", in real time: polling beside sync and refresh."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from statistics import median, quantiles
+
+import pytest
+
+from pyf_scrapy.exceptions import ReplicaError
+from pyf_scrapy.replica.dice import Dice
+from pyf_scrapy.replica.options import Options
+from pyf_scrapy.replica.runner import Handle, running_replica
+from pyf_scrapy.search.embedded import Server
+from tests.crawling import Place
+from tests.soak import seed
+
+FAMILIES = {"plone": "Framework :: Plone", "django": "Framework :: Django", "flask": "Framework :: Flask"}
+PROFILES = ",".join(FAMILIES)
+OPTIONS = Options(
+    projects=1500, members={"plone": 150, "django": 100, "flask": 50}, only_members=True, most_releases=8
+)
+MINUTES = float(os.environ.get("PYF_SOAK_MINUTES", "30"))
+POLL = 30  # seconds
+RPS = 5  # the ceiling that pypi.org gets
+RELEASES_A_MINUTE = 4.1  # 5,900 a day
+MEMBERS_SHARE = 0.3  # of the releases; far more than on PyPI, so that there is something to measure
+BURST = 120  # releases within 90 seconds, once
+
+
+class Watch:
+    """Which documents are awaited since when, and how long those found took."""
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self.awaited: dict[tuple[str, str], float] = {}
+        self.took: list[float] = []
+
+    async def look(self) -> None:
+        """Ask the search server about everything awaited, twice a second."""
+        with self.place.connection() as connection:
+            while True:
+                for key in list(self.awaited):
+                    alias, id_ = key
+                    found = await asyncio.to_thread(
+                        connection.client.collections[alias].documents.search,
+                        {"q": "*", "query_by": "name", "filter_by": f"id:=`{id_}`", "include_fields": "id"},
+                    )
+                    if found["found"]:
+                        self.took.append(time.monotonic() - self.awaited.pop(key))
+                await asyncio.sleep(0.5)
+
+
+@asynccontextmanager
+async def running(place: Place, *arguments: str) -> AsyncIterator[None]:
+    """A crawl in a process of its own, ended as a user ends it."""
+    process = place.popen("crawl", *arguments, "-p", PROFILES, "-L", "WARNING")
+    try:
+        yield
+        assert process.poll() is None, process.communicate()
+    finally:
+        process.terminate()
+        await asyncio.to_thread(process.communicate, timeout=60)
+
+
+async def publish(replica: Handle, watch: Watch, end: float) -> None:
+    """Releases at PyPI's pace, of members and others, with one burst."""
+    pick, dice = random.Random(seed()), Dice(seed(), "following")
+    members = {alias: replica.replica.members(classifier) for alias, classifier in FAMILIES.items()}
+    burst_at = time.monotonic() + (end - time.monotonic()) / 2
+
+    async def one() -> None:
+        if pick.random() >= MEMBERS_SHARE:
+            await asyncio.to_thread(replica.busy, dice, 1, kinds=("release", "create", "yank"))
+            return
+        alias = pick.choice(list(FAMILIES))
+        name = pick.choice(members[alias])
+        try:
+            (entry,) = await asyncio.to_thread(replica.event, {"event": "release", "project": name})
+        except ReplicaError:
+            return  # its versions have an epoch
+        watch.awaited[alias, f"{name}=={entry['version']}"] = time.monotonic()
+
+    while time.monotonic() < end:
+        await one()
+        await asyncio.sleep(pick.expovariate(RELEASES_A_MINUTE / 60))
+        if time.monotonic() > burst_at:
+            burst_at = end
+            for _ in range(BURST):
+                await one()
+                await asyncio.sleep(90 / BURST)
+
+
+async def repeat(place: Place, every: float, *arguments: str) -> None:
+    """A job of cron's; what is still running when it is due again is waited for."""
+    while True:
+        started = time.monotonic()
+        done = await asyncio.to_thread(
+            place.run, "crawl", *arguments, "-p", PROFILES, "-L", "ERROR", timeout=600
+        )
+        assert done.returncode in (0, 3), done.stdout + done.stderr
+        await asyncio.sleep(max(0.0, every - (time.monotonic() - started)))
+
+
+@pytest.mark.soak
+async def test_a_release_is_searchable_in_seconds(tmp_path: Path, empty_index: Server) -> None:
+    with running_replica(OPTIONS, latency=0.05) as replica:
+        place = Place(tmp_path / "data", replica.url, empty_index)
+        await place.crawl("pypi", profile=PROFILES)
+        await place.crawl("project", profile=PROFILES, refresh="1")
+        await place.crawl("rss", profile=PROFILES)
+        place.extra |= {"PYPI_MAX_RPS": RPS, "STALE_PATIENCE": 300}
+        replica.cdn({"lost_purges": 0.002, "speed": 1})
+        replica.reset()
+        watch = Watch(place)
+        seconds, began = MINUTES * 60, time.time()
+        async with asyncio.TaskGroup() as group, running(place, "rss", "-a", f"follow={POLL}"):
+            jobs = [
+                group.create_task(watch.look()),
+                group.create_task(repeat(place, seconds / 3, "pypi")),
+                # A day's refresh in the time that there is: each member once.
+                group.create_task(
+                    repeat(place, seconds / 24, "project", "-a", "refresh=1", "-a", "share=1/20")
+                ),
+            ]
+            await asyncio.sleep(5)
+            await publish(replica, watch, time.monotonic() + seconds)
+            await asyncio.sleep(2 * POLL)
+            for job in jobs:
+                job.cancel()
+        statuses = replica.statistics()["statuses"]
+        share = statuses["304"] / sum(statuses.values())
+        with place.store() as store:
+            names = [n for classifier in FAMILIES.values() for n in replica.replica.members(classifier)]
+            verified = [standing.verified_at or 0 for standing in store.standings(names).values()]
+        p50, p99 = median(watch.took), quantiles(watch.took, n=100)[98]
+        unverified = sum(at < began for at in verified)
+        print(
+            f"soak: {MINUTES:g} min, poll {POLL} s, {RPS} requests/s, seed {seed()}: {len(watch.took)} "
+            f"releases found, p50 {p50:.1f} s, p99 {p99:.1f} s, {len(watch.awaited)} missed, {share:.0%} of "
+            f"{sum(statuses.values())} answers 304, {unverified} members not verified"
+        )
+        assert not watch.awaited
+        assert p50 <= 20
+        assert p99 <= 45
+        assert share >= 0.6
+        assert not unverified
