@@ -38,11 +38,11 @@ ROBOTSTXT_OBEY = False  # robots.txt of PyPI is about its web pages, this is a c
 DOWNLOAD_DELAY = 0
 
 # Politeness without being asked, by HostThrottle instead of Scrapy's AutoThrottle: a server that begins its
-# answers within AUTOTHROTTLE_FAST_LATENCY seconds (PyPI's CDN: 0.05, its backend: 0.3) may have
-# PYPI_CONCURRENCY requests at a time, a slower one fewer. No start delay: the first answers show the pace.
+# answers within AUTOTHROTTLE_FAST_LATENCY seconds may have PYPI_CONCURRENCY requests at a time, one that
+# takes longer has other work and gets fewer. No start delay: the first answers show the pace.
 AUTOTHROTTLE_ENABLED = True
 AUTOTHROTTLE_FAST_LATENCY = 0.5
-AUTOTHROTTLE_MAX_DELAY = 5  # seconds; with 60, Scrapy's own, a few late answers would stop the crawl
+AUTOTHROTTLE_MAX_DELAY = 5  # seconds; with 60, Scrapy's own, a few late answers would all but stop a crawl
 
 # All HTTP goes through the gates of the hosts: 429, 503 and Retry-After hold for the whole process.
 DOWNLOAD_HANDLERS = {

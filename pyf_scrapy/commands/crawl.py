@@ -140,8 +140,8 @@ def _print(outcome: Outcome, *, as_json: bool) -> int:
 
 def _traffic(figures: Mapping[str, int]) -> str:
     """What was asked of a host and what it sent: "120 requests, 3.4 MB, 12 % of the answers 304"."""
-    requests = figures.get("requests", 0)
-    text = f"{requests:,} requests, {figures.get('bytes', 0) / 1e6:,.1f} MB"
-    if requests and figures.get("not_modified"):
-        text += f", {100 * figures['not_modified'] / requests:.0f} % of the answers 304"
+    answers = figures.get("answers", 0)
+    text = f"{figures.get('requests', 0):,} requests, {figures.get('bytes', 0) / 1e6:,.1f} MB"
+    if answers and figures.get("not_modified"):
+        text += f", {100 * figures['not_modified'] / answers:.0f} % of the answers 304"
     return text

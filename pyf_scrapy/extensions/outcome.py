@@ -48,7 +48,7 @@ FIGURES = {
 class Outcome:
     """`exit_code`: 0 done, 1 a source or service failed or documents were rejected, 2 bad input, 3 done but
     some packages failed, 75 already running. `reason` is Scrapy's finish reason. `hosts`: what was asked of
-    each and what it sent (requests, bytes, not_modified)."""
+    each and what it sent (requests, answers, bytes, not_modified)."""
 
     exit_code: int
     reason: str
@@ -60,6 +60,8 @@ class Outcome:
         """One line: what happened, and what to do if anything is to do."""
         if self.reason == "shutdown":
             return "Interrupted; the same command goes on from here."
+        if self.reason.startswith("closespider_"):
+            return "Stopped by a limit that was set; the same command goes on from here."
         if self.exit_code == AlreadyRunningError.exit_code:
             return "Not started: this spider is already running on this data folder."
         if self.exit_code == 0:

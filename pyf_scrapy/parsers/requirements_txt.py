@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from packaging.requirements import InvalidRequirement, Requirement
-from packaging.utils import canonicalize_name
+from packaging.utils import InvalidName, canonicalize_name
 
 from pyf_scrapy.exceptions import UsageProblem
 
@@ -50,12 +50,14 @@ def _read(path: Path, names: dict[str, None], parents: tuple[Path, ...]) -> None
         elif line and not line.startswith("-") and not re.match(r"[a-z+]+://|\.{0,2}/", line):
             try:
                 requirement = Requirement(_PER_REQUIREMENT_OPTION.sub("", line))
-            except InvalidRequirement as error:
+                # It lets names pass that end with "_" or ".".
+                name = canonicalize_name(requirement.name, validate=True)
+            except (InvalidRequirement, InvalidName) as error:
                 reason = str(error).splitlines()[0]
                 raise UsageProblem(
                     f"{path}, line {number}: {line[:80]!r} is no requirement: {reason}"
                 ) from None
-            names[canonicalize_name(requirement.name)] = None
+            names[name] = None
 
 
 def _logical_lines(text: str) -> list[tuple[int, str]]:

@@ -226,6 +226,7 @@ class Connection:
         numbers = re.match(r"v?(\d+(?:\.\d+)*)", str(_object(answer).get("version")))
         if answer.status_code != 200 or numbers is None:
             raise SearchError(stranger)
+        self._await_writes(http, f"{address}/status", server.api_key)
         return tuple(map(int, numbers[1].split(".")))
 
     def _await_health(self, http: httpx.Client, address: str, where: str, stranger: str) -> None:
@@ -246,6 +247,17 @@ class Connection:
                 news += _NEWS
                 self._news(f"waiting for {where} ({reason})")
             time.sleep(0.5)
+
+
+    def _await_writes(self, http: httpx.Client, url: str, key: str) -> None:
+        """Wait until nothing is queued: after its start Typesense calls itself healthy while it still replays
+        its log, and documents seem to be missing. A server that does not tell is believed."""
+        end = time.monotonic() + self._settings.timeout
+        while time.monotonic() < end:
+            answer = http.get(url, headers={"X-TYPESENSE-API-KEY": key}, timeout=_CHECK_TIMEOUT)
+            if answer.status_code != 200 or not _object(answer).get("queued_writes"):
+                return
+            time.sleep(0.05)
 
 
 def connect(settings: TypesenseSettings) -> Connection:

@@ -66,7 +66,11 @@ class PyPI:
         request = Request(
             f"{self.base}/simple/",
             headers={"Accept": SIMPLE_JSON, **_if_none_match(etag)},
-            meta={"download_maxsize": LARGEST_INDEX, "download_timeout": INDEX_TIMEOUT},
+            meta={
+                "download_maxsize": LARGEST_INDEX,
+                "download_timeout": INDEX_TIMEOUT,
+                "autothrottle_dont_adjust_delay": True,  # it is large, not slow
+            },
         )
         try:
             response = await self.fetch(request)

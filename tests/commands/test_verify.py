@@ -31,7 +31,6 @@ from pyf_scrapy.replica.options import Options
 from pyf_scrapy.replica.runner import Handle, running_replica
 from pyf_scrapy.search.collections import (
     delete_documents,
-    ensure_collection,
     import_documents,
     iter_documents,
 )
@@ -42,8 +41,8 @@ from pyf_scrapy.verify.asking import PyPI
 from pyf_scrapy.verify.differences import Kind
 from pyf_scrapy.verify.index import Collection, IndexComparison, held_documents
 from pyf_scrapy.verify.pypi import Said, compare
-from tests.commands.world import EMBEDDED, run_in
-from tests.conftest import drop_all, kill_server
+from tests.commands.world import run_in
+from tests.conftest import drop_all
 from tests.crawling import CHECKOUT, Place
 
 Capture = pytest.CaptureFixture[str]
@@ -316,25 +315,6 @@ class TestIndex:
                 assert await comparison.differences(before, lambda doing, done, total: None) == []
         finally:
             await renderer.close()
-
-    def test_a_server_that_still_reads_its_log_has_lost_nothing(
-        self, crawled: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
-    ) -> None:
-        """Typesense calls itself healthy while it replays what was written before it was started."""
-        monkeypatch.chdir(CHECKOUT)
-        own = replace(crawled, folder=tmp_path / "own", server=EMBEDDED)
-        shutil.copytree(crawled.folder, own.folder)
-        before = held(crawled)
-        with own.connection() as connection:
-            ensure_collection(connection.client, "before")
-            for number in range(60):
-                lines = [msgspec.json.encode(d | {"id": f"{number}-{d['id']}"}) for d in before]
-                import_documents(connection.client, "before-1", lines)
-            assert asyncio.run(own.crawl("pypi", profile="plone")).outcome.exit_code == 0
-            kill_server(own.folder / "typesense")
-        assert run_in(own, "verify", "-p", "plone", "--offline") == 0
-        assert capsys.readouterr().out.splitlines()[-1] == "No difference."
-        kill_server(own.folder / "typesense")
 
 
 class TestPyPI:

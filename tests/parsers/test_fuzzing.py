@@ -59,6 +59,7 @@ def test_no_input_of_a_long_run_breaks_a_reader(
     ("reader", "body"),
     [
         ("requirements file", b"-r \0"),
+        ("requirements file", b"t_"),
         ("profiles file", rb'"\UFFFFFFFF'),
         ("profiles file", b"%YAML " + b"9" * 4301 + b".1\n"),
     ],

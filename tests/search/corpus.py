@@ -24,6 +24,7 @@ from pyf_scrapy.search.collections import Collection, ensure_collection, import_
 from pyf_scrapy.search.documents import documents
 from pyf_scrapy.search.embedded import Server
 from pyf_scrapy.search.queries import normalize
+from pyf_scrapy.store import Standing
 
 DATA = Path(__file__).parent / "data"
 TODAY = date(2026, 11, 1)
@@ -43,6 +44,7 @@ class Made:
     versions: dict[str, VersionFields] = field(default_factory=dict)
     descriptions: dict[str, Description] = field(default_factory=dict)
     health: Health | None = None
+    standing: Standing | None = None
 
 
 def release(name: str, version: str, *, yanked: bool = False, partial: bool = False, **given: Any) -> Release:

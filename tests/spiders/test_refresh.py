@@ -119,3 +119,15 @@ async def test_a_collection_without_profile_is_refreshed_by_its_name(place: Plac
     assert (crawled.outcome.exit_code, crawled.figures["to_check"]) == (0, 3)
     (found,) = [d for d in place.documents("stack").values() if d.get("project_status") == "archived"]
     assert found["name_normalized"] == names[1]
+
+
+async def test_what_a_refresh_found_survives_the_next_fetch(place: Place, replica: Handle) -> None:
+    """Enrichment was wiped by every full fetch of the system before."""
+    await place.crawl("pypi", profile="plone")
+    name = replica.replica.members(PLONE)[0]
+    replica.event({"event": "archive", "project": name, "reason": "use another one"})
+    await place.crawl("project", profile="plone", refresh="1")
+    replica.event({"event": "release", "project": name})
+    await place.crawl("pypi", profile="plone")
+    await place.crawl("pypi", profile="plone", full="1")
+    assert latest(place, name)["project_status"] == "archived"

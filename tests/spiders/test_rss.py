@@ -140,3 +140,14 @@ async def test_following_finds_what_is_published_meanwhile(place: Place, replica
         output, errors = await asyncio.to_thread(process.communicate)
     assert errors == ""
     assert "Interrupted" in output
+
+
+async def test_a_time_limit_holds_and_keeps_the_work(place: Place, replica: Handle) -> None:
+    """The limits of the system before did nothing to its threads."""
+    limit = ("-s", "CLOSESPIDER_TIMEOUT=2", "-L", "WARNING")
+    process = place.popen("crawl", "rss", "-a", "profile=plone,django", "-a", "follow=1", *limit)
+    output, errors = await asyncio.to_thread(process.communicate, timeout=30)
+    assert (process.returncode, "Stopped by a limit" in output) == (1, True), output + errors
+    assert errors == ""
+    with place.store() as store:
+        assert store.status().members > 0

@@ -611,36 +611,45 @@ def run(lane: T, crawler: ModelCrawler) -> Any:
         crawler.cdn.pypi.now = max(crawler.now, step.until)
 
 
-def truth(crawler: ModelCrawler) -> dict[str, dict[str, dict[str, tuple[Any, ...]]]]:
-    """What a reader of each collection must find, by PyPI as it is now."""
-    found: dict[str, dict[str, dict[str, tuple[Any, ...]]]] = {profile: {} for profile in PROFILES}
+#: What a reader finds: profile -> name -> version -> what the document says.
+Seen = dict[str, dict[str, dict[str, tuple[Any, ...]]]]
+
+
+def truth(crawler: ModelCrawler, *, blind: bool = False) -> Seen:
+    """What a reader must find, by PyPI as it is now. `blind`: without what moves no serial."""
+    found: Seen = {profile: {} for profile in PROFILES}
     for project in crawler.cdn.pypi.projects.values():
         if not project.is_shown or not project.releases:
             continue
         latest = project.latest
         for profile in latest.profiles:
             found[profile][project.name] = {
-                version: (
+                version: _seen(
                     str(release.made),
                     release.yanked,
                     project.marker,
                     project.advisories if release is latest else 0,
+                    blind=blind,
                 )
                 for version, release in project.releases.items()
             }
     return found
 
 
-def shown(crawler: ModelCrawler) -> dict[str, dict[str, dict[str, tuple[Any, ...]]]]:
+def shown(crawler: ModelCrawler, *, blind: bool = False) -> Seen:
     """What a reader does find."""
     return {
         profile: {
-            name: {version: tuple(document)[1:] for version, document in documents.items()}
+            name: {version: _seen(*document[1:], blind=blind) for version, document in documents.items()}
             for name, documents in packages.items()
             if documents
         }
         for profile, packages in crawler.documents.items()
     }
+
+
+def _seen(made: str | None, yanked: bool, marker: str, advisories: int, *, blind: bool) -> tuple[Any, ...]:
+    return (made, yanked) if blind else (made, yanked, marker, advisories)
 
 
 Lane = Callable[[ModelCrawler], T]

@@ -245,6 +245,9 @@ def _yanked(file: File, yanked: bool) -> File:
     return File(file.filename, sha256=file.sha256, upload_time=file.upload_time, yanked=yanked)
 
 
+Event = Callable[[], None]
+
+
 class Answer(NamedTuple):
     """`status` 503 stands for every way not to answer. The ETag of a body is the body itself."""
 
@@ -346,16 +349,22 @@ class ModelCDN:
         return Answer(200, cached.body)
 
 
-def events(pypi: ModelPyPI, name: str, version: str, profiles: tuple[str, ...]) -> dict[str, Callable[[], None]]:
-    """What may happen to a name, by the name of the event; what is not possible just now does nothing."""
+def events(pypi: ModelPyPI, name: str, version: str, profiles: tuple[str, ...]) -> dict[str, Event]:
+    """What may happen to a name, by the name of the event; what is not possible just now does nothing.
+
+    The events that need something to be there take another one when the one that was named is not.
+    """
+    project = pypi.projects.get(name)
+    hidden = [other for other, project in pypi.projects.items() if not project.is_shown]
+    present = version if project is None or version in project.releases else next(iter(project.releases), "")
     return {
         "release": partial(pypi.release, name, version, profiles),
         "release by bob": partial(pypi.release, name, version, profiles, "bob"),
-        "yank": partial(pypi.yank, name, version),
-        "delete release": partial(pypi.delete_release, name, version),
+        "yank": partial(pypi.yank, name, present),
+        "delete release": partial(pypi.delete_release, name, present),
         "delete project": partial(pypi.delete_project, name),
         "quarantine": partial(pypi.quarantine, name),
-        "clear quarantine": partial(pypi.clear_quarantine, name),
+        "clear quarantine": partial(pypi.clear_quarantine, hidden[0] if hidden else name),
         "archive": partial(pypi.archive, name),
         "advise": partial(pypi.advise, name),
     }

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,32 +18,62 @@ def by_name(values: dict[str, int]) -> list[tuple[str, int]]:
     return sorted(values.items())
 
 
+def listed(values: dict[str, int]) -> list[tuple[str, int, int]]:
+    """An index whose places are 0, 1, 2 ..."""
+    return [(name, serial, place) for place, (name, serial) in enumerate(by_name(values))]
+
+
 @given(index=serials, stored=serials)
-def test_differences_are_exactly_the_names_whose_serial_is_not_stored(
+def test_what_differs_are_exactly_the_names_whose_serial_was_not_received(
     index: dict[str, int], stored: dict[str, int]
 ) -> None:
-    merged = differences(((n, s, p) for p, (n, s) in enumerate(by_name(index))), by_name(stored))
-    expected = [(n, s, p, stored.get(n) != s) for p, (n, s) in enumerate(by_name(index))]
-    assert list(merged) == expected
+    unlisted: list[tuple[str, int]] = []
+    merged = differences(
+        listed(index), by_name(stored), lambda name, serial: unlisted.append((name, serial))
+    )
+    assert list(merged) == [
+        (name, serial, place, stored.get(name, -2) < serial) for name, serial, place in listed(index)
+    ]
+    assert unlisted == [(name, serial) for name, serial in by_name(stored) if name not in index]
 
 
-@given(index=serials, stored=serials, members=st.sets(names), wanted=st.sets(names))
+def test_unlisted_names_need_not_be_asked_for() -> None:
+    assert [compared.name for compared in differences([("b", 1, 0)], [("a", 1), ("c", 1)])] == ["b"]
+
+
+def test_what_a_feed_hastened_is_not_fetched_again_because_the_index_is_older() -> None:
+    (compared,) = differences([("a", 5, 0)], [("a", 7)])
+    assert not compared.differs
+
+
+@pytest.mark.parametrize("stored", [0, 7])
+def test_a_project_that_the_index_gives_no_serial_is_fetched_each_time(stored: int) -> None:
+    (compared,) = differences([("a", -1, 0)], [("a", stored)])
+    assert compared.differs
+
+
+def test_a_package_that_vanished_differs_as_soon_as_it_is_listed() -> None:
+    (compared,) = differences([("a", 7, 0)], [("a", -2)])
+    assert compared.differs
+
+
+@given(index=serials, stored=serials, members=st.sets(names), wanted=st.sets(names), full=st.booleans())
 def test_every_difference_is_in_the_list_once(
-    index: dict[str, int], stored: dict[str, int], members: set[str], wanted: set[str]
+    index: dict[str, int], stored: dict[str, int], members: set[str], wanted: set[str], full: bool
 ) -> None:
-    listed = by_name(index)
     work = work_list(
-        ((n, s, p) for p, (n, s) in enumerate(listed)),
+        listed(index),
         by_name(stored),
         members=members,
         wanted=wanted,
         hinted=lambda name: name.startswith("a"),
+        full=full,
     )
     places = list(work)
-    expected = {p for p, (n, s) in enumerate(listed) if stored.get(n) != s or n in wanted}
+    expected = {p for n, s, p in listed(index) if stored.get(n, -2) < s or n in wanted or full}
     assert set(places) == expected
     assert len(places) == len(expected) == len(work)
-    assert work.listed == len(listed)
+    assert work.listed == len(index)
 
 
 def test_members_come_first_then_hinted_names_then_the_rest() -> None:
@@ -55,9 +88,41 @@ def test_members_come_first_then_hinted_names_then_the_rest() -> None:
     assert list(work) == [20, 40, 10, 0, 30]
 
 
-def test_a_name_that_only_the_store_has_is_not_work() -> None:
-    work = work_list([("b", 1, 0)], [("a", 1), ("b", 1), ("c", 1)], members=(), wanted=(), hinted=bool)
-    assert len(work) == 0
+class TestUnlisted:
+    """What only the store has is no work; the rules for removal decide about it."""
+
+    stored = (("a", 3), ("b", 1), ("c", 9))
+
+    def unlisted(
+        self, *, packages: Container[str], last_serial: int | None = None, substring: str = ""
+    ) -> dict[str, int]:
+        work = work_list(
+            [("b", 1, 0)],
+            self.stored,
+            members=(),
+            wanted=(),
+            packages=packages,
+            last_serial=last_serial,
+            hinted=lambda name: False,
+            selected=lambda name: substring in name,
+        )
+        assert len(work) == 0
+        return work.unlisted
+
+    def test_packages_are_named_with_the_serial_stored(self) -> None:
+        assert self.unlisted(packages={"a", "b", "c"}) == {"a": 3, "c": 9}
+
+    def test_projects_that_never_belonged_to_a_profile_are_not(self) -> None:
+        assert self.unlisted(packages={"c"}) == {"c": 9}
+        assert self.unlisted(packages=()) == {}
+
+    def test_an_index_says_nothing_about_what_came_after_it(self) -> None:
+        """A feed hastened the fetch of a new project; PyPI's index is up to 35 minutes old."""
+        assert self.unlisted(packages={"a", "c"}, last_serial=8) == {"a": 3}
+        assert self.unlisted(packages={"a", "c"}, last_serial=9) == {"a": 3, "c": 9}
+
+    def test_only_selected_names_are_doubted(self) -> None:
+        assert self.unlisted(packages={"a", "c"}, substring="c") == {"c": 9}
 
 
 def test_selected_narrows_the_names() -> None:
