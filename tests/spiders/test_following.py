@@ -134,6 +134,7 @@ async def test_a_release_is_searchable_in_seconds(tmp_path: Path, empty_index: S
         replica.reset()
         watch, foreign = Watch(place), Counter[str]()
         seconds, began = MINUTES * 60, time.time()
+        names = [n for classifier in FAMILIES.values() for n in replica.replica.members(classifier)]
         async with asyncio.TaskGroup() as group, running(place, "rss", "-a", f"follow={POLL}"):
             jobs = [
                 group.create_task(watch.look()),
@@ -153,7 +154,6 @@ async def test_a_release_is_searchable_in_seconds(tmp_path: Path, empty_index: S
         statuses.subtract(foreign)
         share = statuses["304"] / statuses.total()
         with place.store() as store:
-            names = [n for classifier in FAMILIES.values() for n in replica.replica.members(classifier)]
             verified = [standing.verified_at or 0 for standing in store.standings(names).values()]
         p50, p99 = median(watch.took), quantiles(watch.took, n=100)[98]
         unverified = sum(at < began for at in verified)

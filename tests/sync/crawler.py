@@ -1,7 +1,7 @@
-"""A crawler as a pure model: the real rules of `pyf_scrapy.sync` between a model of the store and of the index.
+"""A crawler as a pure model: the real rules of `pyf_scrapy.sync` between models of the store and of the index.
 
-A lane (`pypi`, `rss`, `refresh`) is a generator: it stops before each request and each write, so that lanes are
-interleaved, and killed, at any point. It does what the spiders and pipelines do, in the same order.
+A lane (`pypi`, `rss`, `refresh`) is a generator: it stops before each request and each write, so that lanes
+are interleaved, and killed, at any point. It does what the spiders and pipelines do, in the same order.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
+
+import msgspec
 
 from pyf_scrapy.parsers.records import File, Metadata, ProjectRecord
 from pyf_scrapy.parsers.rss import FeedEntry
@@ -56,6 +58,7 @@ class Document(NamedTuple):
     serial: int
     made: str | None
     yanked: bool
+    owners: tuple[str, ...]
     marker: str
     advisories: int
 
@@ -87,6 +90,7 @@ class Row:
                 self.facts_serial,
                 metadata and metadata.summary,
                 any(file.yanked for file in files[version]),
+                tuple(role.user for role in self.record.roles or ()),
                 self.marker,
                 len(self.record.vulnerabilities or ()) if version == self.record.version else 0,
             )
@@ -94,7 +98,7 @@ class Row:
         }
 
 
-class Problem(AssertionError):
+class WrongError(AssertionError):
     """The crawler did what it must never do."""
 
 
@@ -224,7 +228,7 @@ class Watch:
     def vanishes(self, name: str, serial: int) -> None:
         """A package is only gone if PyPI removed it after the facts that are stored."""
         if not self.index_was_cut and self.pypi.gone.get(name, 0) <= serial:
-            raise Problem(f"{name} was deleted wrongly: nothing removed it after serial {serial}")
+            raise WrongError(f"{name} was deleted wrongly: nothing removed it after serial {serial}")
         for profile in PROFILES:
             # From now on only newer facts than these may be shown.
             if not self.index_was_cut and (profile, name) in self.shown:
@@ -233,19 +237,19 @@ class Watch:
     def shows(self, profile: str, name: str, serial: int) -> None:
         """No older fact comes after a newer one."""
         if serial < self.shown.get((profile, name), 0):
-            raise Problem(f"{name} shows serial {serial} after {self.shown[profile, name]}")
+            raise WrongError(f"{name} shows serial {serial} after {self.shown[profile, name]}")
         self.shown[profile, name] = serial
 
     def judged(self, before: ProjectRecord, after: ProjectRecord, *, gap: bool, recreated: bool) -> None:
-        """A name is flagged exactly when it is another project, as far as anyone can tell."""
-        lives = _life(before), _life(after)
-        is_other = lives[0] != lives[1] and (gap or before.roles != after.roles)
-        if recreated != is_other:
-            raise Problem(f"{before.name}: lives {lives}, gap {gap}, flagged {recreated}")
+        """A name is flagged when it is another project, as far as anyone can tell; a project that was handed
+        over may be flagged, too."""
+        others = before.roles != after.roles
+        must = before.metadata.author != after.metadata.author and (gap or others)
+        if recreated < must or recreated > (must or others):
+            raise WrongError(f"{before.name}: flagged {recreated}, gap {gap}, other owners {others}")
 
 
-def _life(record: ProjectRecord) -> str | None:
-    return record.metadata.author
+ANYTHING = Promise()
 
 
 @dataclass(frozen=True)
@@ -253,7 +257,7 @@ class Ask:
     """A question about a project. `unlisted`: the serial stored of one that the index lacks."""
 
     name: str
-    promise: Promise = Promise()
+    promise: Promise = ANYTHING
     attempt: int = 0
     unlisted: int | None = None
     refresh: bool = False
@@ -396,7 +400,7 @@ class ModelCrawler:
         return self.cdn.get(key, self.route, etag)
 
     def ask(self, ask: Ask) -> Generator[Step, None, bool]:
-        """Ask for the project's JSON. Returns whether the answer is as fresh as promised (or there is none)."""
+        """Ask for the project's JSON. Returns whether it is as fresh as promised, or there is no answer."""
         answer = yield from self.get(("json", ask.name))
         fresh = yield from self.understand(ask, answer)
         return fresh
@@ -451,7 +455,7 @@ class ModelCrawler:
             answer = yield from self.get(("release", name, version))
             if answer.status == 404:
                 found[version] = None
-            elif answer.status == 200 and not is_replaced(answer.body.files, of_version):
+            elif answer.status == 200 and not is_replaced(answer.body.latest_files, of_version):
                 found[version] = answer.body.metadata
         yield STEP
         store.save(record, serial, found, etag)
@@ -513,23 +517,14 @@ class ModelCrawler:
             return False
         latest = max(files, key=lambda version: (not files[version][0].yanked, int(version)))
         answer = yield from self.get(("release", name, latest))
-        if answer.status != 200 or is_replaced(answer.body.files, files[latest]):
+        if answer.status != 200 or is_replaced(answer.body.latest_files, files[latest]):
             return False
-        serial = min(page.serial or 0, answer.body.serial)
+        release: ProjectRecord = answer.body
+        serial = min(page.serial or 0, release.serial or 0)
         row = self.store.rows.get(name)
         if (row is not None and serial <= row.serial) or self.is_old_news(ask, serial):
             return False
-        roles = row.record.roles if row and row.record else None
-        record = ProjectRecord(
-            name,
-            name,
-            latest,
-            serial,
-            answer.body.metadata,
-            files,
-            vulnerabilities=answer.body.vulnerabilities,
-            roles=roles,
-        )
+        record = msgspec.structs.replace(release, serial=serial, files=files)
         yield from self.take(record, serial, None)
         return ask.promise.serial is None or serial >= ask.promise.serial
 
@@ -627,6 +622,7 @@ def truth(crawler: ModelCrawler, *, blind: bool = False) -> Seen:
                 version: _seen(
                     str(release.made),
                     release.yanked,
+                    (project.owner,),
                     project.marker,
                     project.advisories if release is latest else 0,
                     blind=blind,
@@ -648,8 +644,8 @@ def shown(crawler: ModelCrawler, *, blind: bool = False) -> Seen:
     }
 
 
-def _seen(made: str | None, yanked: bool, marker: str, advisories: int, *, blind: bool) -> tuple[Any, ...]:
-    return (made, yanked) if blind else (made, yanked, marker, advisories)
+def _seen(*said: Any, blind: bool) -> tuple[Any, ...]:
+    return said[:3] if blind else said
 
 
 Lane = Callable[[ModelCrawler], T]

@@ -1,9 +1,9 @@
 """PyPI and its CDN as a pure model: a virtual clock, no network, faults on demand.
 
-The facts are those of `reference/pypi-interfaces.md`, sections 1 to 3: a journal of serials, what bumps one and
-what does not; an index that is never purged; pages that are purged softly, or not at all when a purge is lost.
-The bodies are the records that the parsers make of PyPI's answers. Where the facts leave a choice, the model
-takes the worse one: the first asker after a purge always gets the old body.
+The facts are those of the reference on PyPI's interfaces, sections 1 to 3: a journal of serials, what bumps
+one and what does not; an index that is never purged; pages that are purged softly, or not at all when a purge
+is lost. The bodies are the records that the parsers make of PyPI's answers. Where the facts leave a choice,
+the model takes the worse one: the first asker after a purge always gets the old body.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, NamedTuple
 
-from pyf_scrapy.parsers.records import File, Metadata, ProjectRecord, ReleaseRecord, Role, Vulnerability
+from pyf_scrapy.parsers.records import File, Metadata, ProjectRecord, Role, Vulnerability
 from pyf_scrapy.parsers.rss import FeedEntry
 from pyf_scrapy.parsers.simple_index import SimplePage
 
@@ -94,11 +94,18 @@ class ModelProject:
             roles=(Role("Owner", self.owner),),
         )
 
-    def release_record(self, version: str) -> ReleaseRecord:
+    def release_record(self, version: str) -> ProjectRecord:
+        """The JSON of one release: as that of a project, but it does not list releases."""
         release = self.releases[version]
-        metadata = release.metadata(self.name)
-        return ReleaseRecord(
-            self.name, self.name, version, self.serial, metadata, release.files, self.vulnerabilities()
+        return ProjectRecord(
+            name=self.name,
+            normalized_name=self.name,
+            version=version,
+            serial=self.serial,
+            metadata=release.metadata(self.name),
+            latest_files=release.files,
+            vulnerabilities=self.vulnerabilities(),
+            roles=(Role("Owner", self.owner),),
         )
 
     def page(self) -> SimplePage:
@@ -165,6 +172,12 @@ class ModelPyPI:
             del self.projects[name]
             self.gone[name] = self.serial
             self._forget(name)
+
+    def transfer(self, name: str) -> None:
+        """Hand a project over to its other owner."""
+        if project := self._open(name):
+            project.owner = "bob" if project.owner == "ann" else "ann"
+            self._journal(name)
 
     def quarantine(self, name: str) -> None:
         if self._open(name):
@@ -279,8 +292,9 @@ class Lost:
 class ModelCDN:
     """Nodes in front of a ModelPyPI. Faults are attributes, in force until they are set back.
 
-    `is_down`: nothing answers; `origin_down`: what is cached is served, even if it is old; `stuck`: nodes that
-    neither hear of purges nor expire anything; `lost`: purges that do not arrive; `cut`: the index lacks names.
+    `is_down`: nothing answers; `origin_down`: what is cached is served, even if it is old; `stuck`: nodes
+    that neither hear of purges nor expire anything; `lost`: purges that do not arrive; `cut`: names that the
+    index lacks.
     """
 
     def __init__(self, pypi: ModelPyPI, nodes: int = 2) -> None:
@@ -363,6 +377,7 @@ def events(pypi: ModelPyPI, name: str, version: str, profiles: tuple[str, ...]) 
         "yank": partial(pypi.yank, name, present),
         "delete release": partial(pypi.delete_release, name, present),
         "delete project": partial(pypi.delete_project, name),
+        "transfer": partial(pypi.transfer, name),
         "quarantine": partial(pypi.quarantine, name),
         "clear quarantine": partial(pypi.clear_quarantine, hidden[0] if hidden else name),
         "archive": partial(pypi.archive, name),

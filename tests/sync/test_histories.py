@@ -3,8 +3,9 @@
 **Faults stop** means: from that moment on every request is answered, no purge is lost, no node of the CDN is
 stuck, the index is whole, and no lane is killed. What caches kept from before they may go on serving for as
 long as their time to live says. So where a purge had been lost, the runs begin when the object that missed it
-has expired (a day at most); else they begin at once. Then two rounds of `pypi` and `refresh`, 41 minutes apart
-(PyPI's index is at most 35 minutes old), must end at the truth, document by document.
+has expired (a day at most); else they begin at once. Then two runs of `pypi`, by different nodes of the CDN
+and 41 minutes apart (PyPI's index is at most 35 minutes old), must end at the truth, document by document, in
+all that moves a serial; and two runs of `refresh` in what does not (archived, advisories).
 
 `make soak` runs 10,000 histories; PYF_SEED is the seed (default: another one each time, which is printed).
 """
@@ -21,7 +22,7 @@ from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
-from tests.sync.crawler import LANES, REMOVED, VANISHED, ModelCrawler, T, run, shown, truth
+from tests.sync.crawler import LANES, REMOVED, VANISHED, ModelCrawler, T, shown, truth
 from tests.sync.model import DAY, HOUR, Lost, ModelCDN, ModelPyPI, events
 
 NAMES = ("alpha", "alpha", "alpha", "beta", "gamma")
@@ -48,7 +49,7 @@ DISTURBANCES = (
 )
 EVENTS = (
     *("release", "release", "release", "release by bob", "yank", "delete release", "delete project"),
-    *("quarantine", "clear quarantine", "archive", "advise"),
+    *("transfer", "quarantine", "clear quarantine", "archive", "advise"),
 )
 LANE_NAMES = ("pypi", "pypi", "rss", "refresh")
 BETWEEN_RUNS = 41 * 60.0
@@ -184,7 +185,7 @@ class Histories(RuleBasedStateMachine):
 
 
 def histories(count: int, steps: int, of: int) -> None:
-    """Run so many histories of so many steps from a seed. Raises AssertionError with the shortest that fails."""
+    """Run so many histories of so many steps from a seed. Raises the AssertionError of the shortest failure."""
     run_state_machine_as_test(  # type: ignore[no-untyped-call]
         seed(of)(Histories),
         settings=settings(
