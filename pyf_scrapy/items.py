@@ -18,8 +18,6 @@ from pyf_scrapy.store import Standing, Store, StoredPackage
 _PLAIN = {"serializer": msgspec.to_builtins}
 
 
-
-
 def _standing(standing: Standing | None) -> str | None:
     """PEP 792's marker, which is what a feed export shows of it."""
     return standing.status if standing is not None else None

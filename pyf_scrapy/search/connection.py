@@ -248,7 +248,6 @@ class Connection:
                 self._news(f"waiting for {where} ({reason})")
             time.sleep(0.5)
 
-
     def _await_writes(self, http: httpx.Client, url: str, key: str) -> None:
         """Wait until nothing is queued: after its start Typesense calls itself healthy while it still replays
         its log, and documents seem to be missing. A server that does not tell is believed."""

@@ -21,16 +21,16 @@ from pyf_scrapy.sync.staleness import Promise
 class Ask:
     """One question about a project, by its normalized name.
 
-    `promise` is what an answer must have not to be stale, `attempt` how many answers were. `unlisted`: the
-    index lacks the name, so a 404 may prove that it is gone; `refresh`: we have it, so a 404 proves nothing
-    yet. The ETags are those of the last answers, for conditional requests. `keys` note the entries of feeds
-    that hinted at it when it is done.
+    `promise` is what an answer must have not to be stale, `attempt` how many answers were. `unlisted` is the
+    stored serial of a package that the index lacks, so that a 404 may prove that it is gone; with `refresh`
+    a 404 proves nothing yet. The ETags are those of the last answers, for conditional requests. `keys` note
+    the entries of feeds that hinted at it when it is done.
     """
 
     name: str
     promise: Promise = field(default_factory=Promise)
     attempt: int = 0
-    unlisted: bool = False
+    unlisted: int | None = None
     etag: str | None = None
     page_etag: str | None = None
     refresh: bool = False

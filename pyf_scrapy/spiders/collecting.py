@@ -12,7 +12,7 @@ from typing import NamedTuple
 import msgspec
 from scrapy.http import Response
 
-from pyf_scrapy.exceptions import FetchError, PyfError, StaleError
+from pyf_scrapy.exceptions import FetchError, PyfError
 from pyf_scrapy.items import PackageItem, stored_item
 from pyf_scrapy.metadata.releases import listed_versions
 from pyf_scrapy.parsers.project_json import File, Metadata, ProjectRecord, parse_project
@@ -21,8 +21,9 @@ from pyf_scrapy.profiles import Profile
 from pyf_scrapy.session import Session
 from pyf_scrapy.spiders.asking import Ask
 from pyf_scrapy.spiders.fetching import PyPI, expect_ok
-from pyf_scrapy.store import EMPTY, VANISHED, PackageFacts, ProjectRow, StoredPackage, StoredVersion
-from pyf_scrapy.sync.removal import QUARANTINED, has_vanished
+from pyf_scrapy.spiders.other_way import OtherWay
+from pyf_scrapy.store import EMPTY, GONE, VANISHED, PackageFacts, ProjectRow, StoredVersion
+from pyf_scrapy.sync.removal import QUARANTINED, has_vanished, is_replaced, returns
 from pyf_scrapy.sync.staleness import is_stale
 
 logger = logging.getLogger(__name__)
@@ -34,6 +35,11 @@ class Collected(NamedTuple):
 
     item: PackageItem | None
     fresh: bool = True
+
+
+class _Stored(NamedTuple):
+    release: StoredVersion
+    files: tuple[File, ...]
 
 
 class Collector:
@@ -70,66 +76,23 @@ class Collector:
         if not fresh:
             self.count("pyf/projects/stale")
             logger.info("%s: the answer (serial %d) is older than promised (%s)", ask.name, serial, promise)
-        if not fresh or ask.unlisted:
+        is_member = bool(self._matching(ask.name, record.metadata.classifiers))
+        if is_member or not fresh or ask.unlisted is not None:
             known = await self._known(ask.name)
-            if known is not None and serial <= known.serial:
+            if known is not None and _says_nothing_new(known, serial, ask, fresh=fresh):
                 return Collected(None, fresh)
-        if self._matching(ask.name, record.metadata.classifiers):
+        if is_member:
             record = parse_project(response.body)
         return Collected(await self._item(record, serial), fresh)
 
     async def collect_round(self, ask: Ask) -> PackageItem:
-        """The item made of the Simple page and the latest release's own JSON, which PyPI's caches keep apart
-        from the project's JSON (rule R2).
+        """The item of what PyPI tells elsewhere, when its JSON stays older than promised.
 
-        Raises StaleError when these are no newer, FetchError, ParseError.
+        Raises StaleError when that is no newer, FetchError, ParseError.
         """
-        page = await self.pypi.simple_page(ask.name)
-        if page is None or page.serial is None or is_stale(ask.promise, page.serial, page.versions):
-            raise StaleError(f"PyPI's caches hold an older answer than promised ({_said(ask)})")
+        record = await OtherWay(self.session.store, self.pypi).record(ask)
         self.count("pyf/projects/round")
-        if not page.files and not page.versions:
-            return await self._empty(page, page.serial)
-        package = await asyncio.to_thread(self.session.store.load_package, ask.name)
-        files = files_by_version(page)
-        if package is not None:
-            # A page does not list releases without files.
-            listed = package.project.files or {}
-            files |= {version: () for version, known in listed.items() if not known and version not in files}
-        return await self._item(await self._assembled(page, files, package), page.serial)
-
-    async def _assembled(
-        self, page: SimplePage, files: dict[str, tuple[File, ...]], package: StoredPackage | None
-    ) -> ProjectRecord:
-        """A project's record from its page and from the JSON of its latest release."""
-        whole = ProjectRecord(
-            name=page.name,
-            normalized_name=page.name,
-            version=next(iter(files)),
-            serial=page.serial,
-            metadata=Metadata(name=page.name, version=next(iter(files))),
-            files=files,
-        )
-        latest = listed_versions(whole)[0]
-        release = await self.pypi.release(page.name, latest)
-        if release is None:
-            raise StaleError(f"PyPI's caches hold an older answer, and no JSON of {latest}")
-        known = package.project if package is not None else whole
-        fuller = {f.filename: f for files in (known.files or {}).values() for f in files}
-        fuller |= {file.filename: file for file in release.files}
-        return msgspec.structs.replace(
-            whole,
-            files={
-                version: tuple(_fuller(file, fuller.get(file.filename)) for file in of_page)
-                for version, of_page in files.items()
-            },
-            name=release.name,
-            version=latest,
-            metadata=release.metadata,
-            vulnerabilities=release.vulnerabilities,
-            organization=known.organization,
-            roles=known.roles,
-        )
+        return await self._item(record, record.serial or 0)
 
     async def _item(self, record: ProjectRecord, serial: int) -> PackageItem:
         profiles = self._matching(record.normalized_name, record.metadata.classifiers)
@@ -179,11 +142,12 @@ class Collector:
         its own JSON was last asked for is asked for again when the project's serial has moved.
         """
         name = record.normalized_name
-        stored = {} if self.full else await asyncio.to_thread(self.session.store.stored_versions, name)
+        stored = {} if self.full else await asyncio.to_thread(self._stored, name)
+        files = record.files or {}
         missing = [
             version
             for version in listed_versions(record)[: _depth(profiles)]
-            if version != record.version and not _usable(stored.get(version), serial)
+            if version != record.version and not _usable(stored.get(version), serial, files.get(version, ()))
         ]
         answers = await asyncio.gather(
             *(self.pypi.release(name, version) for version in missing), return_exceptions=True
@@ -195,10 +159,24 @@ class Collector:
                 problems.append(f"release {version}: {answer}")
             elif isinstance(answer, BaseException):
                 raise answer
+            elif answer is None:
+                found[version] = None
+                self.count("pyf/releases/partial")
+            elif is_replaced(answer.files, files.get(version, ())):
+                problems.append(f"release {version}: a cache tells of one that was deleted")
             else:
-                found[version] = None if answer is None else answer.metadata
-                self.count("pyf/releases/partial" if answer is None else "pyf/releases/fetched")
+                found[version] = answer.metadata
+                self.count("pyf/releases/fetched")
         return found, problems
+
+    def _stored(self, name: str) -> dict[str, _Stored]:
+        """The releases that the store has, with their files."""
+        package = self.session.store.load_package(name)
+        if package is None:
+            return {}
+        files = package.project.files or {}
+        versions = self.session.store.stored_versions(name)
+        return {version: _Stored(known, files.get(version, ())) for version, known in versions.items()}
 
     async def _not_found(self, ask: Ask) -> Collected:
         """A 404 on the JSON: no release, in quarantine, gone, or a cache's wrong 404. The Simple page tells.
@@ -206,20 +184,17 @@ class Collector:
         Raises FetchError, ParseError.
         """
         page = await self.pypi.simple_page(ask.name)
-        marker = page.status if page is not None else None
-        if ask.unlisted or marker == QUARANTINED:
-            if not has_vanished(404, 404 if page is None else 200, marker):
-                return Collected(None)
-            return Collected(await self._vanished(ask.name, page))
         if page is None:
-            if ask.keys:
-                return Collected(None, fresh=False)  # a feed may be ahead of everything else
-            if ask.is_promised or ask.refresh:
-                # Deleted since the index was made, or one of the two 404s is wrong: the next index tells.
-                self.count("pyf/projects/gone")
-                await self.session.fail(ask.name, "project", "HTTP 404: PyPI lists it and does not have it")
-                return Collected(None)
-            raise FetchError("HTTP 404: PyPI has no such project")
+            return await self._nowhere(ask)
+        if ask.unlisted is not None:
+            return Collected(await self._vanished(ask.name, ask.unlisted, page, older=False))
+        known = await self._known(ask.name)
+        serial = page.serial or 0
+        if page.status == QUARANTINED:
+            # Without an index as the witness an old page may tell of a quarantine that is over.
+            older = serial < max(known.serial if known else 0, ask.promise.serial or 0)
+            item = await self._vanished(ask.name, known.serial, page, older=older) if known else None
+            return Collected(item, not (older and ask.is_promised))
         if page.files or page.versions:
             if ask.is_promised:
                 self.count("pyf/projects/stale")
@@ -227,22 +202,43 @@ class Collector:
             raise FetchError("HTTP 404 although the simple index has releases of it")
         if page.serial is None:
             raise FetchError("HTTP 404, and its simple page has no serial")
-        fresh = not is_stale(ask.promise, page.serial, None)
-        return Collected(await self._empty(page, page.serial), fresh)
-
-    async def _empty(self, page: SimplePage, serial: int) -> PackageItem:
-        """The item of a project without releases."""
+        if is_stale(ask.promise, serial, page.versions or ()):
+            return Collected(None, fresh=False)
+        if known is not None and _says_nothing_new(known, serial, ask, fresh=True):
+            return Collected(None)
         self.count("pyf/projects/empty")
-        known = await self._known(page.name)
         name = known.name if known is not None else page.name  # a page has no display name
-        return PackageItem(name, page.name, serial, classifiers=(), status=EMPTY)
+        return Collected(PackageItem(name, page.name, serial, classifiers=(), status=EMPTY))
 
-    async def _vanished(self, name: str, page: SimplePage | None) -> PackageItem:
-        """The item of a package that PyPI does not have any more; its documents go, its facts stay."""
-        self.count("pyf/packages/vanished")
+    async def _nowhere(self, ask: Ask) -> Collected:
+        """Neither JSON nor page: gone, if an index says so, too. Raises FetchError."""
+        if ask.unlisted is not None:
+            return Collected(await self._vanished(ask.name, ask.unlisted, None, older=False))
+        if ask.keys:
+            return Collected(None, fresh=False)  # a feed may be ahead of everything else
+        if ask.is_promised or ask.refresh:
+            # Deleted since the index was made, or one of the two 404s is wrong: the next index tells.
+            self.count("pyf/projects/gone")
+            await self.session.fail(ask.name, "project", "HTTP 404: PyPI lists it and does not have it")
+            return Collected(None)
+        raise FetchError("HTTP 404: PyPI has no such project")
+
+    async def _vanished(
+        self, name: str, serial: int, page: SimplePage | None, *, older: bool
+    ) -> PackageItem | None:
+        """The item of a package that PyPI does not have any more: its documents go, its facts stay.
+
+        `serial` is the one stored when it was missed: what was stored since then is not touched.
+        """
+        status, marker = (404, None) if page is None else (200, page.status)
+        if not has_vanished(404, status, marker, older=older):
+            return None
         known = await self._known(name)
-        serial = max(known.serial if known else 0, (page.serial if page else None) or 0)
-        return PackageItem(known.name if known else name, name, serial, classifiers=(), status=VANISHED)
+        if known is None or not known.revision or known.status in GONE:
+            return None
+        self.count("pyf/packages/vanished")
+        serial = max(serial, (page.serial if page else None) or 0)
+        return PackageItem(known.name, name, serial, classifiers=(), status=VANISHED)
 
     async def _known(self, name: str) -> ProjectRow | None:
         return await asyncio.to_thread(self.session.store.project, name)
@@ -252,16 +248,12 @@ class Collector:
         return [p for p in self.session.profiles if p.matches(normalized_name, classifiers)]
 
 
-def _fuller(file: File, known: File | None) -> File:
-    """A file of a Simple page with what only the JSON tells; whether it is yanked is the page's word."""
-    if known is None:
-        return file
-    return msgspec.structs.replace(known, yanked=file.yanked, yanked_reason=file.yanked_reason)
-
-
-def _said(ask: Ask) -> str:
-    serial, version = ask.promise
-    return f"serial {serial}" if version is None else f"release {version}"
+def _says_nothing_new(known: ProjectRow, serial: int, ask: Ask, *, fresh: bool) -> bool:
+    """Whether an answer with this serial is no news: older than what is stored, or how a cache still shows a
+    package that vanished."""
+    if (not fresh or ask.unlisted is not None) and serial <= known.serial:
+        return True
+    return known.status in GONE and not returns(known.serial, serial, ask.promise.serial)
 
 
 def _serial(record: ProjectRecord, response: Response) -> int:
@@ -285,6 +277,8 @@ def _depth(profiles: list[Profile]) -> int | None:
     return deepest
 
 
-def _usable(stored: StoredVersion | None, serial: int) -> bool:
-    """Whether a stored release need not be asked for again at this serial of its project."""
-    return stored is not None and (not stored.partial or stored.serial == serial)
+def _usable(stored: _Stored | None, serial: int, files: tuple[File, ...]) -> bool:
+    """Whether a stored release, with these files at this serial of its project, need not be asked for."""
+    if stored is None or is_replaced(stored.files, files):
+        return False
+    return not stored.release.partial or stored.release.serial == serial

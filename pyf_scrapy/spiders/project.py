@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -86,7 +87,12 @@ class ProjectSpider(PackageSpider):
         members = {name for profile in self.session.profiles for name in store.members(profile)}
         known = store.standings(members)
         verified = {name: known[name].verified_at if name in known else None for name in members}
-        names = due(verified, self.share)
+        if self.share == 1:
+            names = due(verified)
+        else:
+            now = int(time.time())
+            postponed = {row.normalized_name for row in store.failures() if row.next_try > now}
+            names = due(verified, self.share, now=now, postponed=postponed)
         logger.info("Asking again about %d of %d packages", len(names), len(members))
         return [
             Ask(name, refresh=True, etag=known[name].project_etag, page_etag=known[name].page_etag)

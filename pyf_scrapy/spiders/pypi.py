@@ -153,6 +153,7 @@ class PypiSpider(PackageSpider):
             members=members,
             wanted=wanted,
             packages=packages,
+            last_serial=index.header.last_serial,
             hinted=lambda name: any(profile.hinted(name) for profile in profiles),
             selected=lambda name: self.substring in name,
             full=full,
@@ -172,7 +173,7 @@ class PypiSpider(PackageSpider):
         if buried:
             removed = await asyncio.to_thread(store.bury, buried, read_at)
             self.crawler.stats.inc_value("pyf/packages/removed", removed)
-        doubted = [name for name in work.unlisted if name not in vanished]
+        doubted = {name: serial for name, serial in work.unlisted.items() if name not in vanished}
         if too_many(len(doubted), self._packages) and not self.accept_removals:
             self.complaint = FetchError(
                 f"{len(doubted)} of {self._packages} packages are not in PyPI's index any more, too many at "
@@ -180,7 +181,9 @@ class PypiSpider(PackageSpider):
             )
             logger.error("%s", self.complaint)
             return
-        self._doubted = [Ask(n, unlisted=True) for n in doubted if n not in self.open_asks]
+        self._doubted = [
+            Ask(name, unlisted=serial) for name, serial in doubted.items() if name not in self.open_asks
+        ]
 
     def patience_for(self, ask: Ask) -> float:
         """None for what was stale for the whole of an earlier run, until its next try is due."""

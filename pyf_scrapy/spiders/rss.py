@@ -25,7 +25,7 @@ from pyf_scrapy.spiders.asking import Ask
 from pyf_scrapy.spiders.base import PackageSpider
 from pyf_scrapy.spiders.fetching import etag_of
 from pyf_scrapy.store import FeedState
-from pyf_scrapy.sync.feeds import dedup_key, is_overrun, newest
+from pyf_scrapy.sync.feeds import dedup_key, is_overrun, newest, order, urgency
 from pyf_scrapy.sync.staleness import Promise
 
 logger = logging.getLogger(__name__)
@@ -137,17 +137,21 @@ class RssSpider(PackageSpider):
         keys = {dedup_key(entry): entry for entry in entries}
         assert self.dedup is not None, "it was opened before the first poll"
         seen = await asyncio.to_thread(self.dedup.seen, list(keys))
-        latest = newest(entries)
-        if latest is None and before is not None:
-            latest = before.newest
+        # The newest of all polls: a cache may answer with an older feed; none is of the future.
+        dates = [date for date in (newest(entries), before.newest if before else None) if date is not None]
+        latest = min(max(dates), now) if dates else None
         await asyncio.to_thread(store.save_feed, FeedState(url, etag_of(response), latest, now))
         self._etags[path] = etag_of(response)
         self._taken[path] &= keys.keys()
         return [entry for key, entry in keys.items() if key not in seen and key not in self._taken[path]]
 
     def _take(self, entries: Iterable[FeedEntry]) -> None:
-        """Queue the questions of new entries: members of the profiles first, then hinted names."""
+        """Queue the questions of new entries, the most urgent first."""
         asks: dict[str, Ask] = {}
+        entries = order(entries, members=self._members, hinted=self._is_hinted)
+        ranks: dict[str, int] = {}
+        for entry in reversed(entries):
+            ranks[entry.normalized_name] = urgency(entry, members=self._members, hinted=self._is_hinted)
         news = [entry for entry in entries if entry.version is None]
         for entry in entries:
             if entry.version is not None:
@@ -164,15 +168,13 @@ class RssSpider(PackageSpider):
             for key in ask.keys:
                 self._taken[_feed_of(key)].add(key)
                 self._first_seen[key] = time.monotonic()
-            heapq.heappush(self._wanted, (self._rank(ask.name), next(self._numbers), ask))
+            heapq.heappush(self._wanted, (ranks[ask.name], next(self._numbers), ask))
         if asks:
             self.crawler.stats.inc_value("pyf/projects/to_check", len(asks))
             logger.info("The feeds name %d packages that were not fetched yet", len(asks))
 
-    def _rank(self, name: str) -> int:
-        if name in self._members:
-            return 0
-        return 1 if any(profile.hinted(name) for profile in self.session.profiles) else 2
+    def _is_hinted(self, name: str) -> bool:
+        return any(profile.hinted(name) for profile in self.session.profiles)
 
     async def item_settled(self, item: Any) -> None:
         """An item is in the index, or stored as one that no profile wants: only now its entry is done."""

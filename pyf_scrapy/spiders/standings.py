@@ -10,7 +10,7 @@ from pyf_scrapy.parsers.simple_index import parse_simple_page
 from pyf_scrapy.session import Session
 from pyf_scrapy.spiders.asking import Ask
 from pyf_scrapy.spiders.fetching import PyPI, etag_of
-from pyf_scrapy.store import PageSaid, Verified
+from pyf_scrapy.store import ACTIVE, PageSaid, Verified
 
 
 class Seen(NamedTuple):
@@ -41,10 +41,12 @@ class Standings:
         before = await asyncio.to_thread(store.project, name)
         if before is None:
             return Seen(changed=False)
-        newer = page.serial if page and page.serial is not None and page.serial > before.serial else None
+        serial = page.serial if page is not None and page.serial is not None else before.serial
+        if before.status != ACTIVE or serial < before.serial:
+            return Seen(changed=False)  # gone meanwhile; or older than what is known, which tells nothing
         said = PageSaid(page.status, page.status_reason, etag_of(response)) if page is not None else None
         await self.session.writer.verify(
             Verified(name, int(time.time()), said, ask.etag if project_etag is None else project_etag)
         )
         after = await asyncio.to_thread(store.revisions, [name])
-        return Seen(after.get(name) != before.revision, newer)
+        return Seen(after.get(name) != before.revision, serial if serial > before.serial else None)

@@ -3,6 +3,7 @@
 from pyf_scrapy.store.records import (
     ACTIVE,
     EMPTY,
+    GONE,
     REMOVED,
     UNLISTED_SERIAL,
     VANISHED,
@@ -31,6 +32,7 @@ from pyf_scrapy.store.writer import StoreWriter
 __all__ = [
     "ACTIVE",
     "EMPTY",
+    "GONE",
     "REMOVED",
     "UNLISTED_SERIAL",
     "VANISHED",
