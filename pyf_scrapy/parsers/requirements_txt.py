@@ -11,6 +11,7 @@ from packaging.utils import InvalidName, canonicalize_name
 from pyf_scrapy.exceptions import UsageProblem
 
 _LARGEST = 5 * 1024 * 1024
+_MOST_LINES = 20_000  # each costs some 15 us
 _DEEPEST = 10
 _COMMENT = re.compile(r"(^|\s)#.*$")
 _PER_REQUIREMENT_OPTION = re.compile(r"\s--?[a-z-]+[= ].*$")
@@ -43,7 +44,10 @@ def _read(path: Path, names: dict[str, None], parents: tuple[Path, ...]) -> None
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise UsageProblem(f"cannot read {path}: {reason}") from None
-    for number, line in _logical_lines(text):
+    lines = _logical_lines(text)
+    if len(lines) > _MOST_LINES:
+        raise UsageProblem(f"{path} has more than {_MOST_LINES:,} lines: is it a requirements file?")
+    for number, line in lines:
         if line.startswith(("-r ", "--requirement ", "--requirement=", "-r=")):
             included = re.split(r"[ =]+", line, maxsplit=1)[1].strip()
             _read(path.parent / included, names, (*parents, resolved))

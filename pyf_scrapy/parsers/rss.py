@@ -93,7 +93,8 @@ def _parsed(text: str) -> Any:
 
 def _entry(item: Any) -> FeedEntry | None:
     try:
-        path = _PROJECT.fullmatch(urlsplit(item.get("link", "")).path)
+        link = item.get("link")  # bytes for some broken feeds
+        path = _PROJECT.fullmatch(urlsplit(link).path) if isinstance(link, str) else None
         if path is None:
             return None
         name = unquote(path[1], errors="strict")
@@ -102,7 +103,7 @@ def _entry(item: Any) -> FeedEntry | None:
         return None
     if not wire.is_name(name) or not (version is None or _is_version(version)):
         return None
-    return FeedEntry(str(canonicalize_name(name)), version, _epoch(item.get("published", "")))
+    return FeedEntry(str(canonicalize_name(name)), version, _epoch(item.get("published")))
 
 
 def _is_version(version: str) -> bool:
@@ -115,12 +116,12 @@ def _is_version(version: str) -> bool:
     )
 
 
-def _epoch(date: str) -> int | None:
+def _epoch(date: Any) -> int | None:
     """Epoch seconds of an RFC 822 date (no zone = UTC), None if it is none or not of 1970 to 2099.
 
     Not `published_parsed`: feedparser takes dates of other forms by the local time zone and the clock.
     """
-    if len(date) > _MAX_DATE:
+    if not isinstance(date, str) or len(date) > _MAX_DATE:
         return None
     try:
         moment = parsedate_to_datetime(date)

@@ -70,7 +70,7 @@ def test_scripts_get_one_json_object_and_the_items(place: Place, tmp_path: Path)
     done = place.run("crawl", "pypi", "-p", "plone", "--json", "-L", "WARNING", "-O", str(file))
     assert done.returncode == ExitCode.OK, done.stderr
     summary = json.loads(done.stdout)
-    assert set(summary) == {"exit_code", "reason", "message", *FIGURES}
+    assert set(summary) == {"exit_code", "reason", "message", "hosts", *FIGURES}
     assert (summary["exit_code"], summary["packages_indexed"]) == (0, 10)
     packages = [json.loads(line) for line in file.read_text().splitlines()]
     assert len(packages) == 10
