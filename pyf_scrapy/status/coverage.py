@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from pyf_scrapy.store import IndexRead
 from pyf_scrapy.store.index_file import NO_SERIAL
+from pyf_scrapy.sync.work_list import differences
 
 
 @dataclass(frozen=True)
@@ -22,22 +23,16 @@ class Unchecked:
 
 
 def unchecked(index: Iterable[tuple[str, int, int]], stored: Iterable[tuple[str, int]]) -> Unchecked:
-    """Merge the index (name, serial, place) with the store (name, serial), both sorted by name.
+    """What differs between the index (name, serial, place) and the store (name, serial), both by name.
 
-    Unlike the work list this asks what was seen: after a feed's hint the store is ahead of an index that a
-    cache may keep for half an hour, and no change is waiting. A project without a serial is never checked.
+    A project without a serial is never checked, and says nothing about the age of what is not.
     """
     count, lowest = 0, None
-    pairs = iter(stored)
-    name_stored, serial_stored = next(pairs, (None, 0))
-    for name, serial, _ in index:
-        while name_stored is not None and name_stored < name:
-            name_stored, serial_stored = next(pairs, (None, 0))
-        if name_stored == name and serial_stored >= serial != NO_SERIAL:
-            continue
-        count += 1
-        if serial != NO_SERIAL and (lowest is None or serial < lowest):
-            lowest = serial
+    for _, serial, _, differs in differences(index, stored):
+        if differs:
+            count += 1
+            if serial != NO_SERIAL and (lowest is None or serial < lowest):
+                lowest = serial
     return Unchecked(count, lowest)
 
 

@@ -9,6 +9,10 @@ from collections.abc import Callable, Container, Iterable, Sequence
 
 from pyf_scrapy.parsers.rss import FeedEntry
 
+#: The shortest time between two polls (seconds), and the fewest entries that tell a pace.
+SHORTEST = 5.0
+FEWEST = 5
+
 
 def dedup_key(entry: FeedEntry) -> str:
     """The key that says "done" of an entry, as pyf.aggregator writes it."""
@@ -31,6 +35,20 @@ def is_overrun(seen: int | None, entries: Sequence[FeedEntry]) -> bool:
     """
     dated = [entry.published for entry in entries if entry.published is not None]
     return seen is not None and bool(dated) and min(dated) >= seen
+
+
+def next_poll(entries: Sequence[FeedEntry], interval: float, now: float) -> float:
+    """Seconds until a feed is read again: `interval`, or less while so much is released that half of its
+    entries would have been replaced by then.
+
+    Several hundred releases within a minute or two (a monorepo) are more than the feed shows. `entries` are
+    those of the last answer, `now` is epoch seconds; the pace is that of the newest quarter of them.
+    """
+    times = sorted((entry.published for entry in entries if entry.published is not None), reverse=True)
+    quarter = len(times) // 4
+    if quarter < FEWEST:
+        return interval
+    return min(interval, max(SHORTEST, 2 * (now - times[quarter])))
 
 
 def urgency(entry: FeedEntry, *, members: Container[str], hinted: Callable[[str], bool]) -> int:

@@ -17,9 +17,9 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 
 from pyf_scrapy.parsers.rss import FeedEntry
-from pyf_scrapy.sync.feeds import dedup_key, is_overrun, newest, order, urgency
+from pyf_scrapy.sync.feeds import dedup_key, is_overrun, newest, next_poll, order, urgency
 from pyf_scrapy.sync.refresh import due
-from pyf_scrapy.sync.staleness import Promise, is_stale, retry_delay
+from pyf_scrapy.sync.staleness import PATIENCE, Promise, is_stale, retry_delay
 from pyf_scrapy.sync.work_list import work_list
 
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86_400.0
@@ -134,6 +134,7 @@ class Day:
         self.read_up_to = dict.fromkeys(FEEDS, 0)
         self.polled = dict.fromkeys(FEEDS, 0)
         self.newest: dict[str, int | None] = dict.fromkeys(FEEDS)
+        self.shown: dict[str, list[FeedEntry]] = {feed: [] for feed in FEEDS}
         self.taken: set[str] = set()
         self.done: set[str] = set()
         self.overrun = 0
@@ -142,6 +143,7 @@ class Day:
         self._turn = itertools.cycle(self.lanes)
         self._slot_at = -1e9
         self._is_dispatching = False
+        self.stuck: dict[str, tuple[int, float]] = {}
         self.index_phase = self.dice.random() * INDEX_EVERY
         self.compared_at: float | None = None
         self.converged: float | None = None
@@ -284,7 +286,6 @@ class Day:
         self.at(self.now + 11 * MINUTE, self.refresh)
 
     def poll(self) -> None:
-        self.at(self.now + POLL, self.poll)
         left = [len(FEEDS)]
         entries: list[FeedEntry] = []
         for feed in FEEDS:
@@ -307,16 +308,22 @@ class Day:
             self.overrun += is_overrun(self.newest[feed], shown)
             self.newest[feed] = max(self.newest[feed] or 0, newest(shown) or 0)
             entries += (e for e in shown if dedup_key(e) not in self.done and dedup_key(e) not in self.taken)
-            self.read_up_to[feed] = end
+            self.read_up_to[feed], self.shown[feed] = end, shown
         self.polled[feed] = len(all_of_it)
         left[0] -= 1
         if not left[0]:
+            wait = min(next_poll(shown, POLL, self.now) for shown in self.shown.values())
+            self.at(self.now + wait, self.poll)
             self._take(entries)
 
-    def _take(self, entries: Iterable[FeedEntry]) -> None:
-        known = self.known
+    def _take(self, entries: list[FeedEntry]) -> None:
+        """One question for each release; a new project's is answered by that for its first release."""
+        known, named = self.known, {entry.normalized_name for entry in entries if entry.version}
         for entry in order(entries, members=known, hinted=_is_hinted):
             self.taken.add(dedup_key(entry))
+            if entry.version is None and entry.normalized_name in named:
+                self.done.add(dedup_key(entry))
+                continue
             self.ask(
                 "feeds",
                 urgency(entry, members=known, hinted=_is_hinted),
@@ -382,21 +389,24 @@ class Day:
                     self.done.add(key)
                 ended()
                 return
-            delay = retry_delay(attempt + 1)
+            count, next_try = self.stuck.get(name, (0, -math.inf))
+            delay = retry_delay(attempt + 1, 0.0 if self.now < next_try else PATIENCE)
             if delay is not None:
                 again = (lane, rank, name, promise, attempt + 1, key, ended)
                 self.at(self.now + delay, lambda: self.ask(*again))
-            elif attempt and self.projects[name].has_way_round:
-                self.request(lane, rank, lambda: self._round(lane, name))
-                ended()
-            else:
-                ended()
+                return
+            if self.now >= next_try:
+                self.stuck[name] = count + 1, self.now + min(300 * 2.0**count, DAY)
+            self.request(lane, rank, lambda: self._round(lane, name))
+            ended()
 
         self.request(lane, rank, answered)
 
     def _round(self, lane: str, name: str) -> None:
-        self.answers[lane, 200] += 2
-        self.store(name, self.projects[name].serials[-1])
+        self.answers[lane, 200] += 1
+        if self.projects[name].has_way_round:
+            self.answers[lane, 200] += 1
+            self.store(name, self.projects[name].serials[-1])
 
     def store(self, name: str, serial: int) -> None:
         """Facts were received; a moment later search finds what they tell."""
