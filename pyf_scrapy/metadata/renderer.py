@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -21,11 +22,37 @@ import msgspec
 from pyf_scrapy.exceptions import RenderError
 from pyf_scrapy.metadata import render_worker
 from pyf_scrapy.metadata.descriptions import Description
+from pyf_scrapy.metadata.releases import Release, text_versions
 
 _START_TIMEOUT = 60.0  # seconds; a start takes 0.3 s of one core
 _MAX_REPLY = 16 * 1024**2  # bytes; five fields at their largest take 6 MB
 # All that a worker gets of the environment; no key or token does.
 _KEPT_VARIABLES = ("LD_LIBRARY_PATH", "SYSTEMROOT")
+
+
+async def render_releases(
+    renderer: Renderer, releases: Sequence[Release], *, all_texts: bool
+) -> tuple[dict[str, Description], list[str]]:
+    """The descriptions of the releases whose documents carry text, by version; each README is rendered once.
+
+    A README that breaks its bounds costs its own text: the second value says which and why.
+    """
+    wanted = {release.version for release in releases} if all_texts else set(text_versions(releases))
+    rendered: dict[tuple[str, str | None], Description] = {}
+    descriptions, problems = {}, []
+    for release in releases:
+        source = release.metadata.description
+        if release.version not in wanted or not source:
+            continue
+        key = (source, release.metadata.description_content_type)
+        if key not in rendered:
+            try:
+                rendered[key] = await renderer.render(*key)
+            except RenderError as error:
+                rendered[key] = Description()
+                problems.append(f"README of {release.version}: {error}")
+        descriptions[release.version] = rendered[key]
+    return descriptions, problems
 
 
 class Renderer:

@@ -6,11 +6,8 @@ import logging
 
 from scrapy.crawler import Crawler
 
-from pyf_scrapy.exceptions import RenderError
 from pyf_scrapy.items import PackageItem
-from pyf_scrapy.metadata.descriptions import Description
-from pyf_scrapy.metadata.releases import text_versions
-from pyf_scrapy.metadata.renderer import Renderer
+from pyf_scrapy.metadata.renderer import Renderer, render_releases
 from pyf_scrapy.pipelines import services, spider_of
 
 logger = logging.getLogger(__name__)
@@ -37,21 +34,9 @@ class DescriptionsPipeline:
     async def process_item(self, item: PackageItem) -> PackageItem:
         if not item.profiles:
             return item
-        wanted = {r.version for r in item.releases} if self.all_texts else set(text_versions(item.releases))
-        rendered: dict[tuple[str, str | None], Description] = {}
-        problems = []
-        for release in item.releases:
-            source = release.metadata.description
-            if release.version not in wanted or not source:
-                continue
-            key = (source, release.metadata.description_content_type)
-            if key not in rendered:
-                try:
-                    rendered[key] = await self.renderer.render(*key)
-                except RenderError as error:
-                    rendered[key] = Description()
-                    problems.append(f"README of {release.version}: {error}")
-            item.descriptions[release.version] = rendered[key]
+        item.descriptions, problems = await render_releases(
+            self.renderer, item.releases, all_texts=self.all_texts
+        )
         with services(self.spider):
             if problems:
                 self.crawler.stats.inc_value("pyf/descriptions/failed", len(problems))

@@ -89,6 +89,16 @@ def targets(arguments: Mapping[str, str], settings: Mapping[str, Any]) -> list[T
     return _for_collection(chosen, arguments)
 
 
+def required(found: list[Target]) -> list[Target]:
+    """The targets of a spider that cannot do without. Raises UsageProblem when there are none."""
+    if not found:
+        raise UsageProblem(
+            "which packages? give -a profile=NAME (`scrapy profiles` lists them), -a classifier=... with "
+            "-a collection=NAME, or set DEFAULT_PROFILE"
+        )
+    return found
+
+
 def _by_classifier(classifier: str, arguments: Mapping[str, str]) -> list[Profile]:
     wanted = tuple(part.strip() for part in classifier.split(";") if part.strip())
     if not wanted:

@@ -72,23 +72,19 @@ class PyPI:
                 "autothrottle_dont_adjust_delay": True,  # it is large, not slow
             },
         )
-        try:
-            response = await self.fetch(request)
-            if not (response.status == 304 and etag):
-                expect_ok(response)
-        except FetchError as error:
-            raise FetchError(f"cannot read the index at {request.url}: {error}") from error
-        return response
+        return await self._conditional(request, etag)
 
     async def feed(self, path: str, etag: str | None) -> Response:
         """One of PyPI's feeds ("/rss/updates.xml"), or its 304. Raises FetchError for anything else."""
-        request = Request(f"{self.base}{path}", headers=_if_none_match(etag))
+        return await self._conditional(Request(f"{self.base}{path}", headers=_if_none_match(etag)), etag)
+
+    async def _conditional(self, request: Request, etag: str | None) -> Response:
         try:
             response = await self.fetch(request)
             if not (response.status == 304 and etag):
                 expect_ok(response)
         except FetchError as error:
-            raise FetchError(f"cannot read the feed {request.url}: {error}") from error
+            raise FetchError(f"cannot read {request.url}: {error}") from error
         return response
 
     async def simple_page(self, normalized_name: str) -> SimplePage | None:

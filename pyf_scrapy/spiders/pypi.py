@@ -13,7 +13,7 @@ from typing import Any
 from packaging.utils import canonicalize_name
 from scrapy import Request
 
-from pyf_scrapy.exceptions import FetchError, ParseError, UsageProblem
+from pyf_scrapy.exceptions import FetchError, ParseError
 from pyf_scrapy.items import PackageItem
 from pyf_scrapy.session import Target
 from pyf_scrapy.spiders import arguments
@@ -43,12 +43,7 @@ class PypiSpider(PackageSpider):
         targets = super().check_arguments(given, settings)
         arguments.flag("full", given.get("full"))
         arguments.flag("accept_removals", given.get("accept_removals"))
-        if not targets:
-            raise UsageProblem(
-                "which packages? give -a profile=NAME (`scrapy profiles` lists them), -a classifier=... with "
-                "-a collection=NAME, or set DEFAULT_PROFILE"
-            )
-        return targets
+        return arguments.required(targets)
 
     def setup(self, given: Mapping[str, str], targets: list[Target]) -> None:
         self.full = arguments.flag("full", given.get("full"))

@@ -14,7 +14,7 @@ from typing import Any
 
 from scrapy import Request, signals
 
-from pyf_scrapy.exceptions import FetchError, ParseError, PyfError, StaleError, UsageProblem
+from pyf_scrapy.exceptions import FetchError, ParseError, PyfError, StaleError
 from pyf_scrapy.items import PackageItem
 from pyf_scrapy.parsers.rss import FeedEntry, parse_feed
 from pyf_scrapy.queue.connection import connect, redis_url
@@ -47,12 +47,7 @@ class RssSpider(PackageSpider):
         ttls(settings)
         if (url := redis_url(settings)) is not None:
             connect(url).close()
-        if not targets:
-            raise UsageProblem(
-                "which packages? give -a profile=NAME (`scrapy profiles` lists them), -a classifier=... with "
-                "-a collection=NAME, or set DEFAULT_PROFILE"
-            )
-        return targets
+        return arguments.required(targets)
 
     def setup(self, given: Mapping[str, str], targets: list[Target]) -> None:
         super().setup(given, targets)

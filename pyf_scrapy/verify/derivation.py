@@ -5,12 +5,9 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 from typing import Any
 
-from pyf_scrapy.exceptions import RenderError
 from pyf_scrapy.items import PackageItem, package_item
-from pyf_scrapy.metadata.descriptions import Description
 from pyf_scrapy.metadata.health import health
-from pyf_scrapy.metadata.releases import text_versions
-from pyf_scrapy.metadata.renderer import Renderer
+from pyf_scrapy.metadata.renderer import Renderer, render_releases
 from pyf_scrapy.metadata.versions import version_fields
 from pyf_scrapy.profiles import Profile
 from pyf_scrapy.search.documents import documents
@@ -48,21 +45,7 @@ async def derive(
     item.versions = {
         release.version: version_fields(release.version, yanked=release.yanked) for release in item.releases
     }
-    wanted = (
-        {release.version for release in item.releases} if all_texts else set(text_versions(item.releases))
-    )
-    rendered: dict[tuple[str, str | None], Description] = {}
-    for release in item.releases:
-        source = release.metadata.description
-        if release.version not in wanted or not source:
-            continue
-        key = (source, release.metadata.description_content_type)
-        if key not in rendered:
-            try:
-                rendered[key] = await renderer.render(*key)
-            except RenderError:
-                rendered[key] = Description()
-        item.descriptions[release.version] = rendered[key]
+    item.descriptions, _ = await render_releases(renderer, item.releases, all_texts=all_texts)
     return Derived(item, profile, today, all_texts=all_texts)
 
 
