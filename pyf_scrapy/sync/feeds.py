@@ -37,13 +37,19 @@ def is_overrun(seen: int | None, entries: Sequence[FeedEntry]) -> bool:
     return seen is not None and bool(dated) and min(dated) >= seen
 
 
-def next_poll(entries: Sequence[FeedEntry], interval: float, now: float) -> float:
-    """Seconds until a feed is read again: `interval`, or less while so much is released that half of its
-    entries would have been replaced by then.
+def next_poll(
+    entries: Sequence[FeedEntry], interval: float, now: float, *, unchanged: int = 0
+) -> float:
+    """Seconds until a feed is read again: `interval`, or less in two cases.
 
-    Several hundred releases within a minute or two (a monorepo) are more than the feed shows. `entries` are
-    those of the last answer, `now` is epoch seconds; the pace is that of the newest quarter of them.
+    While so much is released that half of its entries would have been replaced by then: several hundred
+    releases within a minute or two (a monorepo) are more than the feed shows. `entries` are those of the last
+    answer, `now` is epoch seconds; the pace is that of the newest quarter of them.
+    And after the first answer in a row that brought nothing new (`unchanged` counts them): PyPI's cache gives
+    the first asker after a release the old feed, and has the new one a moment later.
     """
+    if unchanged == 1:
+        return min(interval, SHORTEST)
     times = sorted((entry.published for entry in entries if entry.published is not None), reverse=True)
     quarter = len(times) // 4
     if quarter < FEWEST:

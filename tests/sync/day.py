@@ -135,6 +135,7 @@ class Day:
         self.polled = dict.fromkeys(FEEDS, 0)
         self.newest: dict[str, int | None] = dict.fromkeys(FEEDS)
         self.shown: dict[str, list[FeedEntry]] = {feed: [] for feed in FEEDS}
+        self.unchanged_polls = 0
         self.taken: set[str] = set()
         self.done: set[str] = set()
         self.overrun = 0
@@ -302,8 +303,10 @@ class Day:
                 found.shown = self.now if was_stale else found.uploaded
         if end == self.read_up_to[feed]:
             self.answers["feeds", 304] += 1
+            self.unchanged_polls += feed == "updates"
         else:
             self.answers["feeds", 200] += 1
+            self.unchanged_polls *= feed != "updates"
             shown = [entry for entry, _ in all_of_it[max(0, end - FEEDS[feed]) : end]]
             self.overrun += is_overrun(self.newest[feed], shown)
             self.newest[feed] = max(self.newest[feed] or 0, newest(shown) or 0)
@@ -312,7 +315,7 @@ class Day:
         self.polled[feed] = len(all_of_it)
         left[0] -= 1
         if not left[0]:
-            wait = min(next_poll(shown, POLL, self.now) for shown in self.shown.values())
+            wait = next_poll(self.shown["updates"], POLL, self.now, unchanged=self.unchanged_polls)
             self.at(self.now + wait, self.poll)
             self._take(entries)
 
