@@ -119,8 +119,9 @@ def _run(part: Part, chosen_seed: int, log: Path) -> Outcome:
     environ = {**os.environ, "PYF_SEED": str(chosen_seed), "PYTHONUNBUFFERED": "1"}
     print(_typed(part.command, environ), flush=True)
     start = time.monotonic()
-    with log.open("w", encoding="utf-8") as kept:
-        code, lines = _watch(part.command, environ, kept, start)
+    # pytest deletes all but the last three folders of a user: a part outlives three other runs of tests.
+    with tempfile.TemporaryDirectory(prefix="soak-") as folder, log.open("w", encoding="utf-8") as kept:
+        code, lines = _watch(part.command, {**environ, "PYTEST_DEBUG_TEMPROOT": folder}, kept, start)
     seconds = time.monotonic() - start
     told = [match[1] for line in lines if (match := _RESULT.match(line))]
     last = next((line.strip("= ") for line in reversed(lines) if line.strip()), "no output")
