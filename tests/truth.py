@@ -24,7 +24,10 @@ _rendered: dict[tuple[str, str | None], Description] = {}
 
 
 def expected(replica: Replica, profile: Profile, now: date) -> Documents:
-    """The documents of a profile by id, as they are after PyPI was read in whole, pages included."""
+    """The documents of a profile by id, as they are after PyPI was read in whole, pages included.
+
+    Of releases without JSON of their own nothing is known from earlier, when they were the latest.
+    """
     found: Documents = {}
     for classifier in profile.classifiers:
         for name in replica.members(classifier):

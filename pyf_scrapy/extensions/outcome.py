@@ -65,6 +65,10 @@ class Outcome:
         if self.exit_code == AlreadyRunningError.exit_code:
             return "Not started: this spider is already running on this data folder."
         if self.exit_code == 0:
+            if self.figures["index_refused"]:
+                return "Done with the last index: PyPI's answer was older, see the warning above."
+            if self.figures["feeds_overrun"]:
+                return "Done, but the feeds showed too little: run `scrapy crawl pypi` for the rest."
             if self.figures["fetched"] == 0 and self.figures["passed_on"] == 0:
                 return "Nothing to do: everything is up to date."
             return "Done."

@@ -51,6 +51,8 @@ class RunReport:
                 self.crawler.stats.set_value("pyf/packages/waiting", waiting)
         except StoreError as error:
             spider.problem = spider.problem or error
+        if reason == "shutdown" and spider.is_endless:
+            reason = "finished"
         if reason == "finished":
             spider.problem = spider.problem or spider.complaint
         self.outcome = outcome(self.crawler.stats.get_stats(), reason, spider.problem)

@@ -58,9 +58,11 @@ class ClassifierFilterPipeline:
     async def _note(self, item: PackageItem) -> None:
         name, session = item.normalized_name, self.session
         check = Check(name, item.name, item.serial, item.classifiers, item.status, int(time.time()))
-        if not await session.writer.check(check):
+        # The revision of this very write: a later one would let this answer undo what came after it.
+        revision = await session.writer.check(check)
+        if revision is None:
             self.crawler.stats.inc_value("pyf/projects/stale")
             raise StaleAnswer("newer facts are stored", log_level="DEBUG")
         await session.writer.clear([name])
         self.crawler.stats.inc_value("pyf/classifiers/dropped")
-        item.revision = (await asyncio.to_thread(session.store.revisions, [name]))[name]
+        item.revision = revision

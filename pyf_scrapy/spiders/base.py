@@ -111,6 +111,11 @@ class PackageSpider(AskingSpider):
         self.crawler.signals.connect(self.item_failed, signal=signals.item_error)
 
     @property
+    def is_endless(self) -> bool:
+        """Whether to be interrupted is how it ends."""
+        return False
+
+    @property
     def stopping(self) -> bool:
         """Whether the crawl ends: what is not under way yet is given up and left to the next run."""
         return self.problem is not None or not self.crawler.engine.running
@@ -171,6 +176,11 @@ class PackageSpider(AskingSpider):
             item = await asyncio.to_thread(stored_item, store, name)
         except StoreError as error:
             self.end(error, reason="store_failed")
+            return
+        except Exception as error:  # a row that nobody can read costs its package only
+            self.count("pyf/packages/failed")
+            await self.session.fail(name, "pipeline", f"stored facts cannot be read: {no_answer(error)}")
+            self._release(name)
             return
         if item is None:
             self._release(name)

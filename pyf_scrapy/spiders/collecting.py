@@ -83,7 +83,8 @@ class Collector:
                 return Collected(None, fresh)
         if is_member:
             record = parse_project(response.body)
-        return Collected(await self._item(record, serial), fresh)
+        kept = fresh and promise.serial is not None
+        return Collected(await self._item(record, serial, kept=kept), fresh)
 
     async def collect_round(self, ask: Ask) -> PackageItem:
         """The item of what PyPI tells elsewhere, when its JSON stays older than promised.
@@ -92,12 +93,16 @@ class Collector:
         """
         record = await OtherWay(self.session.store, self.pypi).record(ask)
         self.count("pyf/projects/round")
-        return await self._item(record, record.serial or 0)
+        return await self._item(record, record.serial or 0, kept=True)
 
-    async def _item(self, record: ProjectRecord, serial: int) -> PackageItem:
+    async def _item(self, record: ProjectRecord, serial: int, *, kept: bool) -> PackageItem:
+        """`kept`: the index promised this serial, so nothing stale is left."""
         profiles = self._matching(record.normalized_name, record.metadata.classifiers)
         if profiles:
-            return await self._member(record, serial, profiles)
+            item = await self._member(record, serial, profiles)
+            for stage in ("project", "stale") if kept else ("project",):
+                await self.session.writer.clear([item.normalized_name], stage)
+            return item
         return PackageItem(
             name=record.name,
             normalized_name=record.normalized_name,
@@ -118,7 +123,6 @@ class Collector:
         if problems and self.stopping():
             raise FetchError("the crawl is stopping")
         await writer.save(PackageFacts(record, serial, found, int(time.time())))
-        await self.settled(name)
         if problems:
             self.count("pyf/packages/failed")
             await self.session.fail(name, "release", *problems)
@@ -127,11 +131,6 @@ class Collector:
         item = await asyncio.to_thread(stored_item, self.session.store, name)
         assert item is not None, "it was saved a moment ago"
         return dataclasses.replace(item, stored=False, failures=problems)
-
-    async def settled(self, name: str) -> None:
-        """Forget that a project could not be fetched."""
-        for stage in ("project", "stale"):
-            await self.session.writer.clear([name], stage)
 
     async def _missing(
         self, record: ProjectRecord, serial: int, profiles: list[Profile]
@@ -219,7 +218,7 @@ class Collector:
         if ask.is_promised or ask.refresh:
             # Deleted since the index was made, or one of the two 404s is wrong: the next index tells.
             self.count("pyf/projects/gone")
-            await self.session.fail(ask.name, "project", "HTTP 404: PyPI lists it and does not have it")
+            await self.session.fail(ask.name, "project", "HTTP 404, which PyPI's next index has to confirm")
             return Collected(None)
         raise FetchError("HTTP 404: PyPI has no such project")
 

@@ -72,12 +72,13 @@ class Index:
             raise FetchError("the index has no serials (_last-serial): is PYPI_URL a PyPI?")
         store, count = self.session.store, len(index.projects)
         reads = store.index_reads()
-        last = reads[-1] if reads else None
+        last = max(reads, key=lambda read: read.last_read_at, default=None)
         verdict = judge_index(
             serial=serial,
             count=count,
             last_serial=last.serial if last else None,
             last_count=last.count if last else None,
+            age=self.read_at - last.last_read_at if last else 0,
         )
         if verdict is IndexVerdict.OLDER or (verdict is IndexVerdict.SMALLER and not self.accept_smaller):
             assert last is not None, "there is nothing to compare with"

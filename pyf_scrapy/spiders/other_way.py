@@ -75,7 +75,7 @@ class OtherWay:
             latest_files=release.files,
             vulnerabilities=release.vulnerabilities,
             organization=known.organization if known is not None else None,
-            roles=known.roles if known is not None else None,
+            roles=None,  # only the JSON tells; the next refresh reads it
         )
 
 

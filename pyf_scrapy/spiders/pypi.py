@@ -21,12 +21,15 @@ from pyf_scrapy.spiders.asking import Ask
 from pyf_scrapy.spiders.base import PackageSpider
 from pyf_scrapy.spiders.index import Index
 from pyf_scrapy.store.index_file import NO_SERIAL, IndexFile
-from pyf_scrapy.sync.removal import IndexVerdict, is_tombstone, too_many
+from pyf_scrapy.sync.removal import SECOND_INDEX, IndexVerdict, is_tombstone, too_many
 from pyf_scrapy.sync.staleness import Promise
 from pyf_scrapy.sync.work_list import WorkList, work_list
 
 logger = logging.getLogger(__name__)
 
+
+#: Stages of failures of projects that could not be fetched.
+UNFETCHED = ("project", "stale")
 
 #: An index and an offset into it.
 Place = tuple[IndexFile, int]
@@ -141,7 +144,10 @@ class PypiSpider(PackageSpider):
             wanted.update(store.candidates(profile, profile.releases))
         packages = set(store.package_names())
         self._packages = len(packages)
-        failed = {row.normalized_name for row in store.failures() if row.stage in {"project", "stale"}}
+        # What failed later may be newer than this index.
+        before = index.header.written_at - SECOND_INDEX
+        rows = [row for row in store.failures() if row.stage in UNFETCHED and row.last_at < before]
+        failed = {row.normalized_name for row in rows}
         work = work_list(
             _unless_seen(index, failed),
             store.iter_serials(),
@@ -154,7 +160,8 @@ class PypiSpider(PackageSpider):
             full=full,
         )
         # What is left was seen nowhere in the index: nobody will ask for it again.
-        store.clear_failures(failed)
+        for stage in UNFETCHED:
+            store.clear_failures(failed, stage)
         return work
 
     async def doubt(self, work: WorkList) -> None:

@@ -7,7 +7,7 @@ import heapq
 import itertools
 import logging
 import time
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -25,10 +25,13 @@ from pyf_scrapy.spiders.asking import Ask
 from pyf_scrapy.spiders.base import PackageSpider
 from pyf_scrapy.spiders.fetching import etag_of
 from pyf_scrapy.store import FeedState
-from pyf_scrapy.sync.feeds import dedup_key, is_overrun, newest, order, urgency
+from pyf_scrapy.sync.feeds import dedup_key, is_overrun, newest, next_poll, order, urgency
 from pyf_scrapy.sync.staleness import Promise
 
 logger = logging.getLogger(__name__)
+
+#: Seconds that a run without `follow` waits for an answer that is not stale.
+ONE_RUN_PATIENCE = 20.0
 
 #: The newest releases and the newest projects, of all of PyPI.
 FEEDS = ("/rss/updates.xml", "/rss/packages.xml")
@@ -62,8 +65,20 @@ class RssSpider(PackageSpider):
         self._first_seen: dict[str, float] = {}
         self._wanted: list[tuple[int, int, Ask]] = []
         self._numbers = itertools.count()
+        # How many polls in a row brought nothing new, by feed; when each is read next.
+        self._unchanged: dict[str, int] = dict.fromkeys(FEEDS, 0)
+        self._entries: dict[str, list[FeedEntry]] = {}
+        self._pauses: dict[str, float] = {}
         for signal in (signals.item_scraped, signals.item_dropped):
             self.crawler.signals.connect(self.item_settled, signal=signal)
+
+    @property
+    def is_endless(self) -> bool:
+        return self.follow is not None
+
+    def patience_for(self, ask: Ask) -> float:
+        """Without `follow` the next run comes soon, and must not find this one still waiting."""
+        return self.patience if self.follow else min(self.patience, ONE_RUN_PATIENCE)
 
     async def requests(self) -> AsyncIterator[Request]:
         """Read the feeds, ask about what they name, members first; with `follow` for ever."""
@@ -72,10 +87,11 @@ class RssSpider(PackageSpider):
         for profile in self.session.profiles:
             self._members.update(await asyncio.to_thread(list, store.members(profile)))
         while True:
-            next_poll = time.monotonic() + (self.follow or 0)
+            began = time.monotonic()
             await self.poll()
+            poll_at = began + min(self._pauses.values(), default=self.follow or 0)
             while self._wanted or self.follow:
-                if self.follow and time.monotonic() >= next_poll:
+                if self.follow and time.monotonic() >= poll_at:
                     break
                 if self._wanted:
                     request = self.project_request(heapq.heappop(self._wanted)[2])
@@ -85,7 +101,7 @@ class RssSpider(PackageSpider):
                     continue
                 for request in self.due_requests():
                     yield request
-                waits = [next_poll - time.monotonic(), self.later.wait(time.monotonic())]
+                waits = [poll_at - time.monotonic(), self.later.wait(time.monotonic())]
                 await self.wait(max(0.0, min(wait for wait in waits if wait is not None)))
                 if self.stopping:
                     return
@@ -102,7 +118,9 @@ class RssSpider(PackageSpider):
                 entries += await self._read(path)
             except (FetchError, ParseError) as error:
                 errors.append(error)
-                logger.warning("%s", error)
+                # A crawl that closes breaks off its requests, too.
+                level = logging.DEBUG if self.crawler.engine.needs_backout() else logging.WARNING
+                logger.log(level, "%s", error)
         self.count("pyf/feeds/polls")
         self.complaint = errors[0] if errors else None
         if len(errors) == len(FEEDS) and not self.follow:
@@ -117,6 +135,7 @@ class RssSpider(PackageSpider):
         before = await asyncio.to_thread(store.feed, url)
         now = int(time.time())
         if response.status == 304:
+            self._note_poll(path, now, is_news=False)
             if before is not None:
                 await asyncio.to_thread(store.save_feed, before._replace(polled_at=now))
             return []
@@ -138,32 +157,44 @@ class RssSpider(PackageSpider):
         await asyncio.to_thread(store.save_feed, FeedState(url, etag_of(response), latest, now))
         self._etags[path] = etag_of(response)
         self._taken[path] &= keys.keys()
-        return [entry for key, entry in keys.items() if key not in seen and key not in self._taken[path]]
+        for key in self._first_seen.keys() - set().union(*self._taken.values()):
+            del self._first_seen[key]
+        news = {key: entry for key, entry in keys.items() if key not in self._taken[path]}
+        self._entries[path] = entries
+        self._note_poll(path, now, is_news=bool(news))
+        # Done for the profiles of another run is not done for ours.
+        names = {news[key].normalized_name for key in news.keys() & seen}
+        again = await asyncio.to_thread(self._incomplete, names)
+        return [e for key, e in news.items() if key not in seen or e.normalized_name in again]
+
+    def _note_poll(self, path: str, now: int, *, is_news: bool) -> None:
+        """Decide when a feed is read again."""
+        self._unchanged[path] = 0 if is_news else self._unchanged[path] + 1
+        if self.follow:
+            entries, unchanged = self._entries.get(path, []), self._unchanged[path]
+            self._pauses[path] = next_poll(entries, self.follow, now, unchanged=unchanged)
+
+    def _incomplete(self, names: Collection[str]) -> set[str]:
+        """Those that belong to our profiles by what is stored, though their records are missing or older."""
+        store = self.session.store
+        return {name for p in self.session.profiles for name in store.candidates(p, p.releases, names)}
 
     def _take(self, entries: Iterable[FeedEntry]) -> None:
         """Queue the questions of new entries, the most urgent first."""
-        asks: dict[str, Ask] = {}
-        entries = order(entries, members=self._members, hinted=self._is_hinted)
         ranks: dict[str, int] = {}
-        for entry in reversed(entries):
-            ranks[entry.normalized_name] = urgency(entry, members=self._members, hinted=self._is_hinted)
-        news = [entry for entry in entries if entry.version is None]
-        for entry in entries:
-            if entry.version is not None:
-                key = dedup_key(entry)
-                asks[key] = Ask(entry.normalized_name, Promise(version=entry.version), keys=(key,))
-        for entry in news:
-            key = dedup_key(entry)
-            named = next((k for k, ask in asks.items() if ask.name == entry.normalized_name), None)
-            if named is None:
-                asks[key] = Ask(entry.normalized_name, keys=(key,))
-            else:
-                asks[named] = replace(asks[named], keys=(*asks[named].keys, key))
-        for ask in asks.values():
-            for key in ask.keys:
-                self._taken[_feed_of(key)].add(key)
-                self._first_seen[key] = time.monotonic()
-            heapq.heappush(self._wanted, (ranks[ask.name], next(self._numbers), ask))
+        asks: dict[str, Ask] = {}
+        for entry in order(entries, members=self._members, hinted=self._is_hinted):
+            name, key = entry.normalized_name, dedup_key(entry)
+            rank = urgency(entry, members=self._members, hinted=self._is_hinted)
+            ranks[name] = min(rank, ranks.get(name, rank))
+            # The oldest come first: an answer that has the last release of a name has all before it.
+            ask = asks.get(name, Ask(name))
+            promise = Promise(version=entry.version) if entry.version is not None else ask.promise
+            asks[name] = replace(ask, promise=promise, keys=(*ask.keys, key))
+            self._taken[_feed_of(key)].add(key)
+            self._first_seen[key] = time.monotonic()
+        for name, ask in asks.items():
+            heapq.heappush(self._wanted, (ranks[name], next(self._numbers), ask))
         if asks:
             self.crawler.stats.inc_value("pyf/projects/to_check", len(asks))
             logger.info("The feeds name %d packages that were not fetched yet", len(asks))
@@ -173,11 +204,8 @@ class RssSpider(PackageSpider):
 
     async def item_settled(self, item: Any) -> None:
         """An item is in the index, or stored as one that no profile wants: only now its entry is done."""
-        if not isinstance(item, PackageItem) or not item.keys or not item.fresh:
-            return  # what is not fresh is asked for again
-        if not item.settled:
-            self._forget(item.keys)
-            return
+        if not isinstance(item, PackageItem) or not item.keys or not item.fresh or not item.settled:
+            return  # what is not fresh is asked for again, what is not settled is passed on by the next run
         if item.profiles:
             self._members.add(item.normalized_name)
             waited = time.monotonic() - min(self._first_seen.get(key, time.monotonic()) for key in item.keys)
@@ -203,7 +231,8 @@ class RssSpider(PackageSpider):
             logger.info("%s: %s; left to the next `scrapy crawl pypi`", ask.name, error)
             return
         await super().failed(ask, error)
-        self._forget(ask.keys)
+        if isinstance(error, FetchError) and error.transport:
+            self._forget(ask.keys)
 
     def source_is_down(self, error: FetchError) -> None:
         if not self.follow:

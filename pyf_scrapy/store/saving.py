@@ -48,15 +48,16 @@ _FORGET_PAGE = (
 class Saving(StorePart):
     """The methods of `Store` that write projects, packages and their releases."""
 
-    def record_checks(self, checks: Sequence[Check]) -> list[bool]:
-        """Note projects that were looked at and match nothing; one transaction. Returns which were taken.
+    def record_checks(self, checks: Sequence[Check]) -> list[int | None]:
+        """Note projects that were looked at and match nothing; one transaction. Returns the revision of each,
+        None for those that were not taken.
 
         An answer older than what is stored is ignored. A package keeps its facts: the next crawl for which
         it matches fetches it again (`candidates`), because these are older than the check. A package that
         lost its releases ("empty") or is gone ("vanished") keeps its classifiers, too: these answers name
         none. One that is known to be gone stays what it is, since when it is.
         """
-        taken: list[bool] = []
+        taken: list[int | None] = []
         self._classifiers.learn(name for check in checks for name in check.classifiers)
         with self._database.write() as connection:
             for some in without_repeats(checks, lambda check: check.normalized_name):
@@ -78,16 +79,16 @@ class Saving(StorePart):
                 revisions += self._save_packages(connection, some)
         return revisions
 
-    def _record_checks(self, connection: Connection, checks: Sequence[Check]) -> list[bool]:
+    def _record_checks(self, connection: Connection, checks: Sequence[Check]) -> list[int | None]:
         known = rows_by_name(connection, _CHECKED, (check.normalized_name for check in checks))
-        taken: list[bool] = []
+        taken: list[int | None] = []
         rows: list[dict[str, Any]] = []
         returned: list[dict[str, Any]] = []
         notes: list[dict[str, Any]] = []
         for check in checks:
             row = known.get(check.normalized_name)
-            taken.append(row is None or check.serial >= row.serial)
-            if not taken[-1]:
+            if row is not None and check.serial < row.serial:
+                taken.append(None)
                 continue
             packed = self._classifiers.encode(check.classifiers)
             revision = row.revision if row is not None else 0
@@ -104,6 +105,7 @@ class Saving(StorePart):
                 notes += (note(check.at, check.normalized_name, event) for event in happened)
                 if row.status in GONE and status not in GONE:
                     returned.append({"returned_name": check.normalized_name})
+            taken.append(revision)
             rows.append(
                 {
                     "normalized_name": check.normalized_name,

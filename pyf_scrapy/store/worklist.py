@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from sqlalchemy import and_, bindparam, select
 
@@ -35,11 +35,13 @@ _DUE = select(failures.c.normalized_name).where(
 class Waiting(StorePart):
     """The methods of `Store` that name packages of a profile."""
 
-    def candidates(self, profile: Profile, releases: int | None) -> Iterator[str]:
+    def candidates(
+        self, profile: Profile, releases: int | None, names: Iterable[str] | None = None
+    ) -> Iterator[str]:
         """Projects that match by what is stored, but whose records are missing, older than the last check,
-        or lack some of the newest `releases` (None = all) releases."""
+        or lack some of the newest `releases` (None = all) releases; of all, or of `names`."""
         matches = self._classifiers.matcher(profile)
-        for rows in self._pages(lambda last: _CHECKED.where(projects.c.normalized_name > last)):
+        for rows in self._checked(names):
             serials = {name: serial for name, packed, serial in rows if matches(name, packed)}
             for names in chunks(serials):
                 with self._database.read() as connection:
@@ -49,6 +51,15 @@ class Waiting(StorePart):
                         if serial >= serials[name] and deep_enough(depth, releases)
                     }
                 yield from (name for name in names if name not in complete)
+
+    def _checked(self, names: Iterable[str] | None) -> Iterator[list[AnyRow]]:
+        if names is None:
+            yield from self._pages(lambda last: _CHECKED.where(projects.c.normalized_name > last))
+            return
+        for some in chunks(names):
+            with self._database.read() as connection:
+                rows = connection.execute(_CHECKED.where(projects.c.normalized_name.in_(some))).all()
+            yield list(rows)
 
     def members(self, profile: Profile) -> Iterator[str]:
         """Packages with records that the profile takes."""

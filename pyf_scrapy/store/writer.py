@@ -40,10 +40,10 @@ class StoreWriter:
         self._task: asyncio.Task[None] | None = None
         self._closed = False
 
-    async def check(self, check: Check) -> bool:
-        """`Store.record_checks` for one project; False when something newer is stored."""
-        taken: bool = await self._write(self._store.record_checks, check)
-        return taken
+    async def check(self, check: Check) -> int | None:
+        """`Store.record_checks` for one project: its revision, None when something newer is stored."""
+        revision: int | None = await self._write(self._store.record_checks, check)
+        return revision
 
     async def save(self, facts: PackageFacts) -> int:
         """`Store.save_packages` for one package; returns its revision."""

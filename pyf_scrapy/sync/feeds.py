@@ -37,9 +37,7 @@ def is_overrun(seen: int | None, entries: Sequence[FeedEntry]) -> bool:
     return seen is not None and bool(dated) and min(dated) >= seen
 
 
-def next_poll(
-    entries: Sequence[FeedEntry], interval: float, now: float, *, unchanged: int = 0
-) -> float:
+def next_poll(entries: Sequence[FeedEntry], interval: float, now: float, *, unchanged: int = 0) -> float:
     """Seconds until a feed is read again: `interval`, or less in two cases.
 
     While so much is released that half of its entries would have been replaced by then: several hundred

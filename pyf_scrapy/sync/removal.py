@@ -15,6 +15,10 @@ from pyf_scrapy.parsers.records import File, ProjectRecord
 #: 30 minutes and may answer with it for 5 more.
 SECOND_INDEX = 40 * 60
 
+#: Seconds for which PyPI's CDN may give an old answer, a day when PyPI fails. An index that is older than the
+#: last one for longer than that is the true one, and the last one was wrong.
+OLDEST_ANSWER = 25 * 60 * 60
+
 #: The fewest names whose loss is doubted, and the number that is always doubted.
 FEW = 10
 MANY = 500
@@ -32,14 +36,16 @@ class IndexVerdict(Enum):
 
 
 def judge_index(
-    *, serial: int | None, count: int, last_serial: int | None, last_count: int | None
+    *, serial: int | None, count: int, last_serial: int | None, last_count: int | None, age: float = 0
 ) -> IndexVerdict:
-    """Compare an index (its last serial, its number of projects) with the last one that was accepted.
+    """Compare an index (its last serial, its number of projects) with the last one that was accepted, `age`
+    seconds ago.
 
-    A lower last serial is a cache's older answer (rule R3); far fewer projects are an answer cut off, or a
-    failure of PyPI. Without a last one everything is accepted.
+    A lower last serial is a cache's older answer (rule R3), as long as a cache can have one; far fewer
+    projects are an answer cut off, or a failure of PyPI. Without a last one everything is accepted.
     """
-    if serial is not None and last_serial is not None and serial < last_serial:
+    older = serial is not None and last_serial is not None and serial < last_serial
+    if older and age < OLDEST_ANSWER:
         return IndexVerdict.OLDER
     if last_count is not None and too_many(last_count - count, last_count):
         return IndexVerdict.SMALLER

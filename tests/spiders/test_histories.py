@@ -23,7 +23,7 @@ from tests.truth import comparable, expected
 
 SEED = seed()
 OPTIONS = Options(
-    projects=24, seed=SEED, members={"plone": 5, "django": 3}, only_members=True, most_releases=4
+    projects=24, seed=SEED, members={"plone": 5, "django": 3}, only_members=True, most_releases=4, missing=0
 )
 PROFILES = "plone,django"
 PLONE = "Framework :: Plone"

@@ -27,7 +27,9 @@ from tests.crawling import Place
 from tests.soak import seed
 from tests.truth import comparable, expected
 
-OPTIONS = Options(projects=400, members={"plone": 60, "django": 20}, only_members=True, most_releases=20)
+OPTIONS = Options(
+    projects=400, members={"plone": 60, "django": 20}, only_members=True, most_releases=20, missing=0
+)
 PROFILES = ("plone", "django")
 SEED = seed()
 

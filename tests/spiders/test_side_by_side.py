@@ -22,7 +22,9 @@ from tests.truth import comparable, expected
 
 PLONE = "Framework :: Plone"
 PROFILES = "plone,django"
-OPTIONS = Options(projects=40, members={"plone": 8, "django": 4}, only_members=True, most_releases=4)
+OPTIONS = Options(
+    projects=40, members={"plone": 8, "django": 4}, only_members=True, most_releases=4, missing=0
+)
 JOBS = {
     "rss": ["rss", "-a", "follow=1"],
     "pypi": ["pypi"],

@@ -140,14 +140,14 @@ class Day:
         self.done: set[str] = set()
         self.overrun = 0
         self.answers: Counter[tuple[str, int]] = Counter()
+        self.counted: Counter[tuple[str, int]] = Counter()
+        self.ended = math.inf
         self.lanes = {"feeds": Lane(), "index": Lane(), "refresh": Lane()}
         self._turn = itertools.cycle(self.lanes)
         self._slot_at = -1e9
         self._is_dispatching = False
         self.stuck: dict[str, tuple[int, float]] = {}
         self.index_phase = self.dice.random() * INDEX_EVERY
-        self.compared_at: float | None = None
-        self.converged: float | None = None
 
     # -- the clock ----------------------------------------------------------------------------------
 
@@ -340,35 +340,22 @@ class Day:
         return _Known(self)
 
     def crawl(self) -> None:
-        """A run of `pypi`; the next one starts when its time has come and this one is done."""
-        self.request("index", 0, lambda: self.at(self.now + self.service.index, self._compare))
+        """A run of `pypi` each half an hour; one that takes longer reads the index again (INDEX_REFRESH)."""
+        self.at(self.now + INDEX_EVERY, self.crawl)
+        self.request("index", -1, lambda: self.at(self.now + self.service.index, self._compare))
 
     def _compare(self) -> None:
         self.answers["index", 200] += 1
         # PyPI's CDN asks for it anew every half an hour, at moments of its own.
         cached = self.now - (self.now - self.index_phase) % INDEX_EVERY
-        index = [
-            (name, project.serial(cached), 0)
-            for name, project in sorted(self.projects.items())
-            if project.times[1:] and project.times[1] <= cached
-        ]
-        places = [(name, serial, place) for place, (name, serial, _) in enumerate(index)]
-        stored = [(name, self.stored.get(name, 0)) for name, _, _ in index]
-        work = work_list(places, stored, members=self.known, wanted=(), hinted=_is_hinted)
-        left = [len(work)]
-        started = self.now
-
-        def done() -> None:
-            left[0] -= 1
-            if left[0] <= 0:
-                self.converged = self.converged or self.now
-                self.at(max(self.now, started + INDEX_EVERY), self.crawl)
-
-        if not len(work):
-            done()
+        changed = sorted(name for name, project in self.projects.items() if project.times[1:])
+        index = [(name, self.projects[name].serial(cached), place) for place, name in enumerate(changed)]
+        stored = [(name, self.stored.get(name, 0)) for name in changed]
+        work = work_list(index, stored, members=self.known, wanted=(), hinted=_is_hinted)
+        self.lanes["index"].waiting.clear()
         for rank, place in enumerate(work):
-            name, serial, _ = places[place]
-            self.ask("index", rank, name, Promise(serial), ended=done)
+            name, serial, _ = index[place]
+            self.ask("index", rank, name, Promise(serial))
 
     def ask(
         self,
@@ -378,7 +365,6 @@ class Day:
         promise: Promise,
         attempt: int = 0,
         key: str | None = None,
-        ended: Callable[[], None] = lambda: None,
     ) -> None:
         """Ask for a project's JSON, again while it is stale; a stale one is waited for beside the others."""
 
@@ -390,18 +376,16 @@ class Day:
             if not is_stale(promise, serial, [promise.version] if promise.version and listed else []):
                 if key:
                     self.done.add(key)
-                ended()
                 return
             count, next_try = self.stuck.get(name, (0, -math.inf))
             delay = retry_delay(attempt + 1, 0.0 if self.now < next_try else PATIENCE)
             if delay is not None:
-                again = (lane, rank, name, promise, attempt + 1, key, ended)
+                again = (lane, rank, name, promise, attempt + 1, key)
                 self.at(self.now + delay, lambda: self.ask(*again))
                 return
             if self.now >= next_try:
                 self.stuck[name] = count + 1, self.now + min(300 * 2.0**count, DAY)
             self.request(lane, rank, lambda: self._round(lane, name))
-            ended()
 
         self.request(lane, rank, answered)
 
@@ -458,27 +442,34 @@ class Day:
 
     # -- what came of it ----------------------------------------------------------------------------
 
+    def close_books(self) -> None:
+        """What happens from now on is not counted."""
+        self.ended = self.now
+        self.counted = Counter(self.answers)
+
     @property
     def requests(self) -> int:
-        return sum(self.answers.values())
+        return sum((self.counted or self.answers).values())
 
     @property
     def unchanged(self) -> float:
         """The share of answers without a body."""
-        return sum(count for (_, status), count in self.answers.items() if status == 304) / self.requests
+        counted = self.counted or self.answers
+        return sum(count for (_, status), count in counted.items() if status == 304) / self.requests
 
     def delays(self, since: str = "shown", after: float = 0.0) -> list[float]:
         """Seconds until found, sorted, of all releases of members uploaded after then."""
+        found = [release for release in self.releases if release.uploaded >= after and release.found]
         begin = attrgetter(since)
-        return sorted(
-            found.found - (begin(found) if begin(found) is not None else found.uploaded)
-            for found in self.releases
-            if found.found is not None and found.uploaded >= after
-        )
+        return sorted((release.found or 0.0) - (begin(release) or release.uploaded) for release in found)
 
-    def missed(self, before: float) -> int:
-        """Releases of members uploaded before then that search does not find."""
-        return sum(found.found is None for found in self.releases if found.uploaded < before)
+    def missed(self) -> int:
+        """Releases of members, uploaded before the books were closed, that search does not find."""
+        return sum(release.found is None for release in self.releases if release.uploaded < self.ended)
+
+    def behind(self, names: Iterable[str]) -> list[str]:
+        """Those projects that are not known as they were at the start."""
+        return [name for name in names if self.stored.get(name, 0) < self.projects[name].serial(0)]
 
 
 class _Known:

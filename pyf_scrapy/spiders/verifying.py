@@ -6,6 +6,7 @@ import asyncio
 import time
 from typing import NamedTuple
 
+from pyf_scrapy.exceptions import FetchError, ParseError
 from pyf_scrapy.parsers.simple_index import parse_simple_page
 from pyf_scrapy.session import Session
 from pyf_scrapy.spiders.asking import Ask
@@ -21,7 +22,7 @@ class Seen(NamedTuple):
     newer: int | None = None
 
 
-class Standings:
+class Verifier:
     """Reads the Simple pages of packages, which alone tell whether a project is archived (PEP 792)."""
 
     def __init__(self, session: Session, pypi: PyPI) -> None:
@@ -31,22 +32,30 @@ class Standings:
     async def verify(self, ask: Ask, project_etag: str | None) -> Seen:
         """Note what the page says; `project_etag` is that of the project's JSON, which was read before.
 
-        A page that is gone says nothing. Raises FetchError, ParseError, StoreError.
+        A page that cannot be read, is gone, or is older than what is stored says nothing: that is noted as a
+        failure, so that this package does not stand before all others in the next share. Raises StoreError.
         """
         store, name = self.session.store, ask.name
-        response = await self.pypi.simple_answer(name, ask.page_etag)
-        if response.status == 404:
+        try:
+            response = await self.pypi.simple_answer(name, ask.page_etag)
+            if response.status == 404:
+                raise FetchError("its Simple page is a 404")
+            page = None if response.status == 304 else parse_simple_page(response.body)
+        except (FetchError, ParseError) as error:
+            await self.session.fail(name, "refresh", f"its page was not read: {error}")
             return Seen(changed=False)
-        page = None if response.status == 304 else parse_simple_page(response.body)
         before = await asyncio.to_thread(store.project, name)
         if before is None:
             return Seen(changed=False)
         serial = page.serial if page is not None and page.serial is not None else before.serial
-        if before.status != ACTIVE or serial < before.serial:
-            return Seen(changed=False)  # gone meanwhile; or older than what is known, which tells nothing
+        if before.status != ACTIVE:
+            return Seen(changed=False)
+        if serial < before.serial:
+            await self.session.fail(name, "refresh", "its page, from a cache, is older than what is stored")
+            return Seen(changed=False)
         said = PageSaid(page.status, page.status_reason, etag_of(response)) if page is not None else None
-        await self.session.writer.verify(
+        changed = await self.session.writer.verify(
             Verified(name, int(time.time()), said, ask.etag if project_etag is None else project_etag)
         )
-        after = await asyncio.to_thread(store.revisions, [name])
-        return Seen(after.get(name) != before.revision, serial if serial > before.serial else None)
+        await self.session.writer.clear([name], "refresh")
+        return Seen(changed, serial if serial > before.serial else None)
