@@ -32,13 +32,14 @@ class AlreadyRunningError(PyfError):
 class ParseError(PyfError):
     """Raised by `parsers` when an answer of a service cannot be understood.
 
-    `what` names the kind of document ("project JSON"), `reason` what is wrong with it.
+    `what` names the kind of document ("project JSON"), `reason` what is wrong with it; a stranger's words in
+    it are kept printable.
     """
 
     def __init__(self, what: str, reason: str) -> None:
         super().__init__(what, reason)
         self.what = what
-        self.reason = reason
+        self.reason = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in reason)
 
     def __str__(self) -> str:
         return f"{self.what}: {self.reason}"

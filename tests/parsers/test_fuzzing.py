@@ -62,6 +62,7 @@ def test_no_input_of_a_long_run_breaks_a_reader(
         ("requirements file", b"t_"),
         ("requirements file", b"k\n" * 400_000),
         ("feed", b"<rss <channel <item <guid><pubDate></guid>"),
+        ("project JSON", rb'{"info":{"name":"a","version":"1"},"releases":{"":{"\u0000":[{}]}}}'),
         ("profiles file", rb'"\UFFFFFFFF'),
         ("profiles file", b"%YAML " + b"9" * 4301 + b".1\n"),
     ],
