@@ -29,7 +29,7 @@ demo: setup
 	@$(CLEAN) $(BIN)/scrapy demo
 
 test: setup-test
-	@$(CLEAN) $(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term --cov-fail-under=90
+	@$(CLEAN) $(BIN)/python -m pytest -n 2 --dist loadgroup --cov --cov-report=term --cov-fail-under=90
 
 # make soak [PARTS="parsers/fuzzing kill"] [PYF_SEED=1] [PYF_FUZZ_SECONDS=3600]
 soak: setup-test

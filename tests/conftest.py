@@ -18,6 +18,13 @@ from pyf_scrapy.search.embedded import Server, embedded_server
 from tests.crawling import Place
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let one worker run all tests of a file, for they share what is dear; a long test may say otherwise."""
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(item.path.relative_to(Path(__file__).parent).as_posix()))
+
+
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """The folder of recorded answers and lists, beside the checkout or where PYF_REAL_DATA says."""

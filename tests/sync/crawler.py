@@ -1,4 +1,4 @@
-"""A crawler as a pure model: the real rules of `pyf_scrapy.sync` between models of the store and of the index.
+"""A crawler as a pure model: the real rules of `pyf_scrapy.sync` between models of store and index.
 
 A lane (`pypi`, `rss`, `refresh`) is a generator: it stops before each request and each write, so that lanes
 are interleaved, and killed, at any point. It does what the spiders and pipelines do, in the same order.
@@ -88,7 +88,7 @@ class Row:
         return {
             version: Document(
                 self.facts_serial,
-                metadata and metadata.summary,
+                metadata.summary if metadata else None,
                 any(file.yanked for file in files[version]),
                 tuple(role.user for role in self.record.roles or ()),
                 self.marker,
@@ -178,9 +178,7 @@ class ModelStore:
         row.status, row.vanished_at, row.serial = VANISHED, int(at), max(row.serial, page_serial)
         return True
 
-    def save(
-        self, record: ProjectRecord, serial: int, found: dict[str, Metadata | None], etag: Any
-    ) -> None:
+    def save(self, record: ProjectRecord, serial: int, found: dict[str, Metadata | None], etag: Any) -> None:
         name = record.normalized_name
         row = self.rows.setdefault(name, Row(0, ()))
         if serial < row.serial:
@@ -316,7 +314,7 @@ class ModelCrawler:
             last_serial=index.serial,
             hinted=lambda name: False,
         )
-        asks = []
+        asks: list[Ask] = []
         if current:
             believed, asks = self.doubt(work.unlisted, len(packages), read_at, accept_removals)
             current = believed

@@ -14,6 +14,7 @@ from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from operator import attrgetter
 
 from pyf_scrapy.parsers.rss import FeedEntry
@@ -90,7 +91,7 @@ class Found:
 
 @dataclass
 class Project:
-    """`serials` are those it got, `times` when; `read` is the serial of the last body of its JSON and page."""
+    """`serials` are those it got, `times` when; `read` is what was read of its JSON and its page."""
 
     serials: list[int] = field(default_factory=list)
     times: list[float] = field(default_factory=list)
@@ -179,7 +180,7 @@ class Day:
             size = min(volume.burst_most, round(self.dice.lognormvariate(0, 0.5) * volume.burst_median))
             self.burst(when, size, int(MONOREPOS * self.dice.random() ** 2))
         for when in moments((volume.releases + volume.bursts * volume.burst_median) * volume.other):
-            self.at(when, lambda: self.change(self._any_name()))
+            self.at(when, self._touch)
         for when in moments(volume.blind):
             self.at(when, lambda: self.change_blindly(self._member()))
 
@@ -216,6 +217,9 @@ class Day:
             self.members.add(name)
         self.feeds["packages"].append((FeedEntry(name, None, int(self.now)), None))
         self.release(name)
+
+    def _touch(self) -> None:
+        self.change(self._any_name())
 
     def change(self, name: str) -> int:
         """A journaled event: a new serial, and a purge that may be lost."""
@@ -270,7 +274,7 @@ class Day:
                 self._slot_at = self.now + 1 / self.service.ceiling
                 if self.dice.random() < self.volume.failed:
                     self.answers[name, 503] += 1
-                    self.at(self.now + RETRY, lambda: self.request(name, 0, answered))
+                    self.at(self.now + RETRY, partial(self.request, name, 0, answered))
                 else:
                     self.at(self.now + self.dice.uniform(*self.service.request), answered)
                 break

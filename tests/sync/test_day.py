@@ -11,6 +11,7 @@ import os
 import random
 import time
 from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
 import pytest
@@ -41,15 +42,18 @@ def test_two_hours_of_releases_are_found_within_seconds() -> None:
 
 
 def test_members_do_not_wait_behind_a_burst_of_others() -> None:
-    """450 releases of a monorepo in 90 seconds are as many requests as the ceiling allows."""
+    """Two monorepos with 450 releases each in 90 seconds: twice as many requests as the ceiling allows."""
     day = Day(1, volume=replace(Volume(), stale_first=0, lost=0, failed=0))
-    day.burst(20 * MINUTE, 450, 1)
-    for number in range(60):
-        day.at(20 * MINUTE + 3 * number, lambda number=number: day.release(f"member{number:05}"))  # type: ignore[misc]
+    for monorepo in (1, 2):
+        day.burst(20 * MINUTE, 450, monorepo)
+    names = sorted(day.members)[::-1][:60]
+    for number, name in enumerate(names):
+        day.at(20 * MINUTE + 2 * number, partial(day.release, name))
     day.start()
     day.run(HOUR)
-    assert len(day.delays()) >= 60
-    assert percentile(day.delays(), 0.95) <= MOST_P99
+    delays = day.delays()
+    assert len(delays) >= len(names)
+    assert percentile(delays, 0.9) <= MOST_P99
 
 
 def test_a_refresh_each_hour_reaches_every_member_within_a_day() -> None:
@@ -132,7 +136,7 @@ def test_days(capsys: pytest.CaptureFixture[str]) -> None:
         p50, p99 = percentile(delays, 0.5), percentile(delays, 0.99)
         days = sum(percentile(day.delays(), 0.99) <= MOST_P99 for day in week)
         print(
-            f"sync week: p50 {p50:.1f} s, p99 {p99:.1f} s; {days} of 7 days alone have p99 <= {MOST_P99:.0f} s; "
+            f"sync week: p50 {p50:.1f} s, p99 {p99:.1f} s ({days} of 7 days have p99 <= {MOST_P99:.0f} s), "
             f"{sum(day.missed() for day in week)} missed ({time.monotonic() - began:.0f} s)"
         )
     assert p50 <= MOST_P50
@@ -174,9 +178,10 @@ def test_outages(name: str, outage: float, capsys: pytest.CaptureFixture[str]) -
     recovery = recover(Day(seed, outage=outage), outage)
     with capsys.disabled():
         print(
-            f"\nsync after an outage of {name} (seed {seed}): {recovery.changed:,} projects changed; 90 % (all) of "
-            f"the members are up to date after {recovery.most_members:,.0f} ({recovery.members:,.0f}) s, of all "
-            f"projects after {recovery.most:,.0f} ({recovery.all:,.0f}) s; {recovery.requests:,} requests",
+            f"\nsync after an outage of {name} (seed {seed}): {recovery.changed:,} projects changed; "
+            f"90 % (all) of the members are up to date after {recovery.most_members:,.0f} "
+            f"({recovery.members:,.0f}) s, of all projects after {recovery.most:,.0f} ({recovery.all:,.0f}) "
+            f"s; {recovery.requests:,} requests",
             end="",
         )
     assert recovery.most_members < HOUR

@@ -8,7 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyf_scrapy.parsers.rss import FeedEntry
-from pyf_scrapy.sync.feeds import dedup_key, is_overrun, newest, order, urgency
+from pyf_scrapy.sync.feeds import (
+    SHORTEST,
+    dedup_key,
+    is_overrun,
+    newest,
+    next_poll,
+    order,
+    urgency,
+)
 
 
 def entry(name: str, version: str | None = "1.0", at: int | None = 0) -> FeedEntry:
@@ -64,6 +72,39 @@ class TestOverrun:
                 return
             read.update(released[:count] if seen is None else shown)
             seen = max(seen or 0, newest(shown) or 0) or None
+
+
+class TestNextPoll:
+    """The feed shows 100 releases; a monorepo publishes 435 within a minute and a half."""
+
+    def feed(self, seconds_apart: float, count: int = 100) -> list[FeedEntry]:
+        return [entry(f"p{number}", at=round(10_000 - number * seconds_apart)) for number in range(count)]
+
+    def test_a_usual_day_changes_nothing(self) -> None:
+        assert next_poll(self.feed(14.6), 30, now=10_000) == 30
+
+    def test_while_half_of_the_feed_would_be_replaced_it_is_read_sooner(self) -> None:
+        assert next_poll(self.feed(0.2), 30, now=10_000) == 10
+        assert next_poll(self.feed(0.4), 30, now=10_000) == 20
+
+    def test_there_is_a_shortest_time_whatever_the_feeds_clock_says(self) -> None:
+        assert next_poll(self.feed(0), 30, now=10_000) == SHORTEST
+        assert next_poll(self.feed(14.6), 30, now=0) == SHORTEST
+        assert next_poll(self.feed(0), 2, now=10_000) == 2
+
+    def test_when_the_burst_is_over_the_pace_is_the_usual_one_again(self) -> None:
+        assert next_poll(self.feed(0.2), 30, now=10_030) == 30
+
+    def test_a_few_entries_tell_no_pace(self) -> None:
+        assert next_poll([], 30, now=10_000) == 30
+        assert next_poll(self.feed(0, count=19), 30, now=10_000) == 30
+        assert next_poll(self.feed(0, count=20), 30, now=10_000) == SHORTEST
+        assert next_poll([entry("a", at=None)] * 100, 30, now=10_000) == 30
+
+    def test_the_first_answer_without_news_may_be_a_caches_old_one(self) -> None:
+        waits = [next_poll(self.feed(14.6), 30, 10_000, unchanged=number) for number in range(4)]
+        assert waits == [30, SHORTEST, 30, 30]
+        assert next_poll([], 3, 10_000, unchanged=1) == 3
 
 
 class TestOrder:

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from pyf_scrapy.sync.refresh import PERIOD, due
 
 HOUR = 3600
-ages = st.dictionaries(st.text("abcdef", min_size=1, max_size=3), st.none() | st.integers(0, 10**6), max_size=40)
+ages = st.dictionaries(
+    st.text("abcdef", min_size=1, max_size=3), st.none() | st.integers(0, 10**6), max_size=40
+)
 
 
 def test_without_a_share_all_are_due_never_verified_ones_first() -> None:

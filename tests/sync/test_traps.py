@@ -90,7 +90,7 @@ class TestStaleAnswers:
         assert world.is_true
 
     def test_what_the_way_round_brings_is_as_old_as_its_oldest_part(self, world: World) -> None:
-        """Deleted and made anew with the same version: an old JSON of the release is about the old project."""
+        """Deleted and made anew with the same version: an old JSON of it is about the old project."""
         world.lose("json", "release")
         world.run("refresh")
         world.cdn.get(("release", "alpha", "1"))
@@ -457,9 +457,7 @@ class TestCrashes:
             world.pypi.release("beta", "1", ("q",))
             world.wait(2400)
             lane, at = LANES["pypi"](world.crawler), at + 1
-            steps = 0
-            for _ in zip(lane, range(at), strict=False):
-                steps += 1
+            steps = sum(1 for _ in zip(range(at), lane, strict=False))
             lane.close()
             world.run("pypi")
             assert world.is_true, f"killed after step {at}"

@@ -28,9 +28,7 @@ def test_what_differs_are_exactly_the_names_whose_serial_was_not_received(
     index: dict[str, int], stored: dict[str, int]
 ) -> None:
     unlisted: list[tuple[str, int]] = []
-    merged = differences(
-        listed(index), by_name(stored), lambda name, serial: unlisted.append((name, serial))
-    )
+    merged = differences(listed(index), by_name(stored), lambda name, serial: unlisted.append((name, serial)))
     assert list(merged) == [
         (name, serial, place, stored.get(name, -2) < serial) for name, serial, place in listed(index)
     ]
