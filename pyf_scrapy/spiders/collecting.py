@@ -24,7 +24,7 @@ from pyf_scrapy.spiders.fetching import PyPI, expect_ok
 from pyf_scrapy.spiders.other_way import OtherWay
 from pyf_scrapy.store import EMPTY, GONE, VANISHED, PackageFacts, ProjectRow, StoredVersion
 from pyf_scrapy.sync.removal import QUARANTINED, has_vanished, is_replaced, returns
-from pyf_scrapy.sync.staleness import is_stale
+from pyf_scrapy.sync.staleness import is_stale, is_too_early
 
 logger = logging.getLogger(__name__)
 
@@ -158,6 +158,8 @@ class Collector:
                 problems.append(f"release {version}: {answer}")
             elif isinstance(answer, BaseException):
                 raise answer
+            elif answer is None and is_too_early(files.get(version, ()), time.time()):
+                problems.append(f"release {version}: HTTP 404, but it was published a moment ago")
             elif answer is None:
                 found[version] = None
                 self.count("pyf/releases/partial")

@@ -6,14 +6,19 @@ purges are lost, so an answer may be a day old. Its own serial is the only evide
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 from packaging.version import InvalidVersion, Version
 
+from pyf_scrapy.parsers.records import File
+
 #: Seconds for which PyPI's CDN may answer with the old body after a purge (stale-while-revalidate).
 PATIENCE = 300.0
 FIRST_DELAY = 2.0
+
+#: Seconds after an upload in which a 404 is not believed.
+TOO_EARLY = 600.0
 
 
 class Promise(NamedTuple):
@@ -43,6 +48,12 @@ def retry_delay(attempt: int, patience: float = PATIENCE, first: float = FIRST_D
     delay = first * 2.0 ** (attempt - 1)
     before = delay - first
     return None if before >= patience else min(delay, patience - before)
+
+
+def is_too_early(files: Iterable[File], now: float) -> bool:
+    """Whether a 404 proves nothing about a release with these files: it was uploaded a moment ago, and caches
+    keep a 404 from before for a minute. `now` is in epoch seconds."""
+    return any(file.upload_time is not None and abs(now - file.upload_time) < TOO_EARLY for file in files)
 
 
 def _canonical(version: str) -> Version | str:

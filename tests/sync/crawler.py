@@ -31,7 +31,7 @@ from pyf_scrapy.sync.removal import (
     returns,
     too_many,
 )
-from pyf_scrapy.sync.staleness import Promise, is_stale, retry_delay
+from pyf_scrapy.sync.staleness import Promise, is_stale, is_too_early, retry_delay
 from pyf_scrapy.sync.work_list import work_list
 from tests.sync.model import DAY, Answer, Key, ModelCDN
 
@@ -154,12 +154,32 @@ class ModelStore:
                     found.add(name)
         return found
 
-    def check(self, name: str, serial: int, profiles: tuple[str, ...], status: str = ACTIVE) -> bool:
+    def is_old_news(self, name: str, serial: int, promised: int | None) -> bool:
+        """Whether an answer is older than the facts, or shows a package as it was before it vanished.
+
+        Asked when the answer comes, and again in the transaction that writes: another lane may have found out
+        meanwhile.
+        """
+        row = self.rows.get(name)
+        if row is None:
+            return False
+        if row.status in (VANISHED, REMOVED) and not returns(row.serial, serial, promised):
+            return True
+        return serial < row.serial
+
+    def check(
+        self,
+        name: str,
+        serial: int,
+        profiles: tuple[str, ...],
+        status: str = ACTIVE,
+        promised: int | None = None,
+    ) -> bool:
         row = self.rows.get(name)
         if row is None:
             self.rows[name] = Row(serial, profiles, status)
             return True
-        if serial < row.serial:
+        if self.is_old_news(name, serial, promised):
             return False
         if status == EMPTY and row.record is not None:
             profiles = row.profiles
@@ -178,11 +198,18 @@ class ModelStore:
         row.status, row.vanished_at, row.serial = VANISHED, int(at), max(row.serial, page_serial)
         return True
 
-    def save(self, record: ProjectRecord, serial: int, found: dict[str, Metadata | None], etag: Any) -> None:
+    def save(
+        self,
+        record: ProjectRecord,
+        serial: int,
+        found: dict[str, Metadata | None],
+        etag: Any,
+        promised: int | None,
+    ) -> None:
         name = record.normalized_name
-        row = self.rows.setdefault(name, Row(0, ()))
-        if serial < row.serial:
+        if self.is_old_news(name, serial, promised):
             return
+        row = self.rows.setdefault(name, Row(0, ()))
         before, files = row.record, record.files or {}
         kept: dict[str, Metadata | None] = {}
         if before is not None:
@@ -413,32 +440,24 @@ class ModelCrawler:
         record: ProjectRecord = answer.body
         assert record.serial is not None
         fresh = not is_stale(ask.promise, record.serial, list(record.files or ()))
-        row = store.rows.get(name)
-        if row is not None:
-            if (not fresh or ask.unlisted is not None) and record.serial <= row.serial:
-                return fresh
-            if self.is_old_news(ask, record.serial):
-                return fresh
-        yield from self.take(record, record.serial, answer.body)
+        row, promised = store.rows.get(name), ask.promise.serial
+        if row is not None and (not fresh or ask.unlisted is not None) and record.serial <= row.serial:
+            return fresh
+        if not store.is_old_news(name, record.serial, promised):
+            yield from self.take(record, record.serial, answer.body, promised)
         if fresh:
             store.failures.pop(name, None)
             for key in ask.keys:
                 store.dedup[key] = self.now + DEDUP_TTL
         return fresh
 
-    def is_old_news(self, ask: Ask, serial: int) -> bool:
-        """Whether an answer shows a package as it was before it vanished."""
-        row = self.store.rows.get(ask.name)
-        gone = row is not None and row.status in (VANISHED, REMOVED)
-        return gone and row is not None and not returns(row.serial, serial, ask.promise.serial)
-
-    def take(self, record: ProjectRecord, serial: int, etag: Any) -> T:
+    def take(self, record: ProjectRecord, serial: int, etag: Any, promised: int | None) -> T:
         """Store what was fetched, with the releases that the store lacks; then send it."""
         name, store = record.normalized_name, self.store
         files = record.files or {}
         if not record.metadata.classifiers:
             yield STEP
-            if store.check(name, serial, ()):
+            if store.check(name, serial, (), promised=promised):
                 yield from self.send(name)
             return
         row = store.rows.get(name)
@@ -452,11 +471,12 @@ class ModelCrawler:
                 continue
             answer = yield from self.get(("release", name, version))
             if answer.status == 404:
-                found[version] = None
+                if not is_too_early(of_version, self.now):
+                    found[version] = None
             elif answer.status == 200 and not is_replaced(answer.body.latest_files, of_version):
                 found[version] = answer.body.metadata
         yield STEP
-        store.save(record, serial, found, etag)
+        store.save(record, serial, found, etag, promised)
         yield from self.send(name)
 
     def not_found(self, ask: Ask) -> Generator[Step, None, bool]:
@@ -486,10 +506,9 @@ class ModelCrawler:
             return not ask.is_promised
         if is_stale(ask.promise, serial, page.versions if ask.promise.version else None):
             return False
-        if not self.is_old_news(ask, serial):
-            yield STEP
-            if store.check(name, serial, (), EMPTY):
-                yield from self.send(name)
+        yield STEP
+        if store.check(name, serial, (), EMPTY, ask.promise.serial):
+            yield from self.send(name)
         return True
 
     def remove(self, name: str, known: int, page_serial: int) -> T:
@@ -520,10 +539,10 @@ class ModelCrawler:
         release: ProjectRecord = answer.body
         serial = min(page.serial or 0, release.serial or 0)
         row = self.store.rows.get(name)
-        if (row is not None and serial <= row.serial) or self.is_old_news(ask, serial):
+        if row is not None and serial <= row.serial:
             return False
         record = msgspec.structs.replace(release, serial=serial, files=files)
-        yield from self.take(record, serial, None)
+        yield from self.take(record, serial, None, ask.promise.serial)
         return ask.promise.serial is None or serial >= ask.promise.serial
 
     def verify(self, ask: Ask, later: list[tuple[float, int, Ask]]) -> Generator[Step, None, bool]:

@@ -212,7 +212,7 @@ def test_ten_thousand_histories_end_at_the_truth(capsys: pytest.CaptureFixture[s
         print(f"\nPYF_SEED={of} python -m pytest -m soak tests/sync/test_histories.py")
         Histories.done.clear()
         began = time.monotonic()
-        histories(10_000, 40, of=of)
+        histories(10_000, 60, of=of)
         done = Histories.done
         print(
             f"sync histories: {done['pypi 1'] + done['pypi 2']:,} ended at the truth (seed {of}), "

@@ -8,7 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyf_scrapy.sync.staleness import FIRST_DELAY, PATIENCE, Promise, is_stale, retry_delay
+from pyf_scrapy.parsers.records import File
+from pyf_scrapy.sync.staleness import (
+    FIRST_DELAY,
+    PATIENCE,
+    TOO_EARLY,
+    Promise,
+    is_stale,
+    is_too_early,
+    retry_delay,
+)
 
 
 @pytest.mark.parametrize(("serial", "stale"), [(99, True), (100, False), (101, False)])
@@ -63,3 +72,12 @@ def test_the_delays_grow_and_end_with_the_patience(patience: float, first: float
     assert waits[:-1] == sorted(waits[:-1])
     assert all(later == 2 * earlier for earlier, later in itertools.pairwise(waits[:-1]))
     assert retry_delay(len(waits) + 2, patience, first) is None
+
+
+def test_a_404_right_after_an_upload_proves_nothing() -> None:
+    """PyPI keeps a 404 for a minute: a release asked for too early would count as partial for ever."""
+    old, new = File(upload_time=1_000), File(upload_time=9_000)
+    assert is_too_early([old, new], 9_030.0)
+    assert not is_too_early([old, new], 9_000 + TOO_EARLY)
+    assert not is_too_early([File()], 9_030.0)
+    assert not is_too_early([], 9_030.0)
