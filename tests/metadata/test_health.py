@@ -291,9 +291,10 @@ def test_screenshots_are_judged_by_their_attributes(html: str, expected: bool) -
     ids=range(6),
 )
 def test_hostile_html_costs_little(html: str) -> None:
-    started = time.perf_counter()
+    started = time.thread_time()
     assert not has_screenshot(html)
-    assert time.perf_counter() - started < 1
+    # What backtracks takes minutes of these; a loaded machine seconds.
+    assert time.thread_time() - started < 20
 
 
 PERSON_PROBLEMS = ["no maintainer info", "no author info"]

@@ -108,7 +108,7 @@ async def test_rate() -> None:
 
         begun = time.process_time()
         await asyncio.gather(*(work() for _ in range(16)))
-    assert 400 / (time.process_time() - begun) > 100
+    assert 400 / (time.process_time() - begun) > 10
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -228,13 +228,13 @@ class ModelStore:
         row.project_etag = etag
         row.revision += 1
 
-    def verify(self, name: str, page: tuple[str, Any] | None, etag: Any, at: float) -> None:
+    def verify(self, name: str, page: tuple[str, Any] | None, at: float) -> None:
+        """What the page says. The ETag of the JSON is not written here but with the facts that it came with:
+        another lane may have stored others since."""
         row = self.rows[name]
         if page is not None:
             row.revision += page[0] != row.marker
             row.marker, row.page_etag = page
-        if etag is not None:
-            row.project_etag = etag
         row.verified_at = int(at)
 
 
@@ -266,12 +266,17 @@ class Watch:
         self.shown[profile, name] = serial
 
     def judged(self, before: ProjectRecord, after: ProjectRecord, *, gap: bool, recreated: bool) -> None:
-        """A name is flagged when it is another project, as far as anyone can tell; a project that was handed
-        over may be flagged, too."""
+        """A name is flagged when it is another project, as far as anyone can tell. It may be flagged, too,
+        when it was handed over, or when it comes back from quarantine with none of its files."""
         others = before.roles != after.roles
         must = before.metadata.author != after.metadata.author and (gap or others)
-        if recreated < must or recreated > (must or others):
+        may = must or others or (gap and not _filenames(before) & _filenames(after))
+        if recreated < must or recreated > may:
             raise WrongError(f"{before.name}: flagged {recreated}, gap {gap}, other owners {others}")
+
+
+def _filenames(record: ProjectRecord) -> set[str]:
+    return {file.filename for files in (record.files or {}).values() for file in files}
 
 
 ANYTHING = Promise()
@@ -555,7 +560,6 @@ class ModelCrawler:
             yield from self.understand(ask, answer)
             if answer.status != 200:
                 return True
-        etag = answer.body
         answer = yield from self.get(("page", name), page_etag)
         row = store.rows[name]
         if answer.status not in (200, 304) or row.status != ACTIVE:
@@ -566,7 +570,7 @@ class ModelCrawler:
             return True  # older than what is known: it tells nothing
         yield STEP
         said = None if answer.status == 304 else (page.status or ACTIVE, page)
-        store.verify(name, said, etag, self.now)
+        store.verify(name, said, self.now)
         yield from self.send(name)
         if serial > row.serial:
             heapq.heappush(later, (self.now + 2, next(self._numbers), Ask(name, Promise(serial), attempt=1)))

@@ -215,7 +215,7 @@ def test_ten_thousand_histories_end_at_the_truth(capsys: pytest.CaptureFixture[s
         histories(10_000, 60, of=of)
         done = Histories.done
         print(
-            f"sync histories: {done['pypi 1'] + done['pypi 2']:,} ended at the truth (seed {of}), "
+            f"soak: pure histories: {done['pypi 1'] + done['pypi 2']:,} ended at the truth (seed {of}), "
             f"{done['pypi 1']:,} after one run of pypi, {done['requests']:,} requests, "
             f"{time.monotonic() - began:.0f} s"
         )

@@ -183,6 +183,22 @@ class TestStaleAnswers:
             world.run("refresh", node=0)
         assert world.is_true
 
+    def test_an_etag_is_written_with_its_facts_or_never(self, world: World) -> None:
+        """A feed's lane stores what it had read before, between the facts of a refresh and its page."""
+        world.crawler.store.dedup.clear()
+        feeds, refresh = world.crawler.rss(), world.crawler.refresh()
+        for _ in range(4):
+            next(feeds)
+        world.pypi.advise("alpha")
+        world.wait(400)
+        row = world.crawler.store.rows["alpha"]
+        while row.record and not row.record.vulnerabilities:
+            next(refresh)
+        run(feeds, world.crawler)
+        run(refresh, world.crawler)
+        world.run("refresh")
+        assert world.is_true
+
 
 class TestRefresh:
     def test_what_moves_no_serial_is_found(self, world: World) -> None:
@@ -291,6 +307,19 @@ class TestRemovals:
         assert world.versions() == []
         assert world.status() == VANISHED
 
+    def test_nor_does_an_answer_that_came_before_it_vanished_and_is_stored_after(self, world: World) -> None:
+        world.crawler.store.dedup.clear()
+        lane: T = world.crawler.rss()
+        for _ in range(4):
+            next(lane)  # it has the project's JSON now, and has not stored it
+        world.pypi.delete_project("alpha")
+        world.wait(2400)
+        world.run("pypi", node=1)
+        assert world.versions() == []
+        run(lane, world.crawler)
+        assert world.versions() == []
+        assert world.status() == VANISHED
+
     def test_a_quarantine_that_is_over_is_not_one(self, world: World) -> None:
         world.run("refresh", node=1)
         world.pypi.quarantine("alpha")
@@ -391,6 +420,16 @@ class TestRemovals:
         world.pypi.release("alpha", "1", ("p",))
         world.wait(2400)
         world.run("pypi")
+        assert world.is_true
+
+    def test_a_404_from_before_a_release_was_made_is_not_its_last_word(self, world: World) -> None:
+        world.cdn.get(("release", "alpha", "2"), 1)
+        world.pypi.release("alpha", "2", ("p",))
+        world.pypi.release("alpha", "3", ("p",))
+        world.run("rss", node=1)
+        assert world.versions() == ["1", "3"]
+        world.wait(2400)
+        world.run("pypi", node=1)
         assert world.is_true
 
     def test_a_cached_release_of_the_project_before_is_not_believed(self) -> None:
