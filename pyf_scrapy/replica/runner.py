@@ -92,23 +92,22 @@ def running_replica(
 ) -> Iterator[Handle]:
     """A replica at an address of its own until the block ends. Raises ReplicaError, OSError."""
     replica = Replica(options)
-    started: list[str] = []
+    started: list[tuple[str, asyncio.AbstractEventLoop]] = []
     ready = threading.Event()
     stop = asyncio.Event()
-    loop = asyncio.new_event_loop()
 
     async def run() -> None:
         async with serve(replica, latency=latency, rules=rules, cdn=cdn) as url:
-            started.append(url)
+            started.append((url, asyncio.get_running_loop()))
             ready.set()
             await stop.wait()
 
     def work() -> None:
         try:
-            loop.run_until_complete(run())
+            # It awaits the answers under way: one destroyed with the loop would be logged later.
+            asyncio.run(run())
         finally:
             ready.set()
-            loop.close()
 
     thread = threading.Thread(target=work, name="replica", daemon=True)
     thread.start()
@@ -116,8 +115,8 @@ def running_replica(
     try:
         if not started:
             raise ReplicaError("the replica could not be started")
-        yield Handle(started[0], replica)
+        yield Handle(started[0][0], replica)
     finally:
-        if started:
+        for _, loop in started:
             loop.call_soon_threadsafe(stop.set)
         thread.join()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import re
 import signal
@@ -84,6 +85,16 @@ def test_latency_is_added() -> None:
         begun = time.monotonic()
         get(handle.url, "/simple/")
         assert time.monotonic() - begun >= 0.2
+
+
+def test_answers_that_nobody_awaits_end_with_it(caplog: pytest.LogCaptureFixture) -> None:
+    """Left behind they would be logged at any later time, in whatever test or command runs then."""
+    with running_replica(Options(projects=5)) as handle:
+        handle.faults([{"match": "/simple/", "fault": "slow", "delay": 60}])
+        with pytest.raises(TimeoutError):
+            get(handle.url, "/simple/", timeout=0.2)
+    gc.collect()
+    assert not [record for record in caplog.records if record.name == "asyncio"]
 
 
 async def test_serves_in_the_loop_of_a_test() -> None:

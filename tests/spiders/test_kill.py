@@ -30,6 +30,9 @@ from tests.truth import comparable, expected
 OPTIONS = Options(
     projects=400, members={"plone": 60, "django": 20}, only_members=True, most_releases=20, missing=0
 )
+SMALLER = Options(
+    projects=150, members={"plone": 40, "django": 15}, only_members=True, most_releases=20, missing=0
+)
 PROFILES = ("plone", "django")
 SEED = seed()
 
@@ -88,36 +91,39 @@ def _kill_in_the_middle(place: Place, replica: Handle, dice: random.Random) -> i
 
 @pytest.mark.soak
 async def test_nothing_is_lost_or_doubled_by_200_kills(tmp_path: Path) -> None:
-    """Crawler and search server, together or apart, at random moments; now and then the server's folder is
-    deleted. Every tenth time the next run is let to its end and the index compared with PyPI."""
+    """Crawler and search server, together or apart, at random moments of their work; now and then the
+    server's folder is deleted. The run that follows must hold the truth; some kills follow one another
+    without it."""
     dice, kills = random.Random(SEED), 200
     now, profiles = datetime.now(UTC).date(), load_profiles()
-    lost = 0
-    with running_replica(OPTIONS) as replica:
-        place = EmbeddedPlace(tmp_path / "data", replica.url, extra={"PYPI_MAX_RPS": 120})
+    lost = compared = in_the_middle = 0
+    with running_replica(SMALLER) as replica:
+        place = EmbeddedPlace(tmp_path / "data", replica.url, extra={"PYPI_MAX_RPS": 30})
         try:
             for number in range(1, kills + 1):
-                _kill_some(place, replica, dice)
+                in_the_middle += _kill_some(place, replica, dice)
                 if dice.random() < 0.05:
                     kill_server(place.folder / "typesense")
                     shutil.rmtree(place.folder / "typesense")
                     lost += 1
-                if number % 10:
+                if number < kills and dice.random() < 0.25:
                     continue
-                done = await asyncio.to_thread(
-                    place.run, "crawl", "pypi", "-p", ",".join(PROFILES), "-L", "ERROR", timeout=300
-                )
-                assert done.returncode == 0, done.stdout + done.stderr
+                to_the_end = ("-p", ",".join(PROFILES), "-L", "ERROR", "-s", "PYPI_MAX_RPS=200")
+                done = await asyncio.to_thread(place.run, "crawl", "pypi", *to_the_end, timeout=300)
+                assert done.returncode == 0, f"after kill {number}\n{done.stdout}{done.stderr}"
                 for alias in PROFILES:
                     held = comparable(place.documents(alias))
                     truth = comparable(expected(replica.replica, profiles[alias], now))
                     without_status = {id_: _blind(document) for id_, document in truth.items()}
                     assert held.keys() == truth.keys(), number
                     assert held == without_status, number
+                compared += 1
         finally:
             kill_server(place.folder / "typesense")
+    assert in_the_middle > 0.8 * kills, "most kills hit a crawl that had ended: they prove nothing"
     print(
-        f"soak: {kills} kills of crawler and search server, seed {SEED}, its folder deleted {lost} times: "
+        f"soak: {kills} kills of crawler and search server, seed {SEED}, {in_the_middle} of them in the "
+        f"middle of a crawl, the server's folder deleted {lost} times: after each of {compared} next runs "
         "0 documents lost, 0 too many"
     )
 
@@ -139,10 +145,21 @@ def _blind(document: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in document.items() if name != "project_status"}
 
 
-def _kill_some(place: Place, replica: Handle, dice: random.Random) -> None:
-    """Start a crawl, kill it, its search server, or both at a random moment, then let PyPI change."""
-    process = place.popen("crawl", "pypi", "-p", ",".join(PROFILES), "-L", "ERROR")
-    time.sleep(dice.uniform(1.0, 6.0))
+def _kill_some(place: Place, replica: Handle, dice: random.Random) -> bool:
+    """Let PyPI change, start a crawl and kill it, its search server, or both at a random moment.
+
+    Returns whether the crawl was under way.
+    """
+    events = Dice(SEED, "kills", dice.randrange(10**9))
+    replica.busy(events, 15, classifier="Framework :: Plone", kinds=WITH_SERIAL)
+    replica.reset()
+    full = ("-a", "full=1") if dice.random() < 0.3 else ()
+    process = place.popen("crawl", "pypi", "-p", ",".join(PROFILES), "-L", "ERROR", *full)
+    if dice.random() < 0.9:  # else also what comes before the first request
+        while not replica.statistics()["total"] and process.poll() is None:
+            time.sleep(0.01)
+    time.sleep(dice.uniform(0, 3.0 if full else 1.2))
+    under_way = process.poll() is None
     whom = dice.choice(("crawler", "server", "both", "both"))
     if whom != "server":
         process.kill()
@@ -152,9 +169,7 @@ def _kill_some(place: Place, replica: Handle, dice: random.Random) -> None:
         time.sleep(dice.uniform(0, 1))
         process.kill()
     process.communicate()
-    replica.busy(
-        Dice(SEED, "kills", dice.randrange(10**9)), 1, classifier="Framework :: Plone", kinds=WITH_SERIAL
-    )
+    return under_way
 
 
 def _kill_typesense(folder: Path, *, supervisor_too: bool) -> None:
