@@ -104,3 +104,49 @@ class ReleaseRecord(msgspec.Struct, frozen=True):
     metadata: Metadata
     files: tuple[File, ...] = ()
     vulnerabilities: tuple[Vulnerability, ...] | None = None
+
+
+class Contributor(msgspec.Struct, frozen=True):
+    """Who contributed to a repository, and how many commits."""
+
+    login: str
+    contributions: int
+    avatar_url: str = ""  # as reported; not checked
+
+
+class RepositoryRecord(msgspec.Struct, frozen=True):
+    """A repository as GitHub reports it, by REST or GraphQL. None = not reported, which is not "no" or 0."""
+
+    node_id: str
+    owner: str
+    name: str
+    archived: bool | None = None
+    disabled: bool | None = None
+    fork: bool | None = None
+    parent: str | None = None  # "owner/name" of what it is a fork of
+    created_at: int | None = None  # epoch seconds UTC, as all times
+    pushed_at: int | None = None
+    updated_at: int | None = None  # moves with each star: no sign of work
+    stars: int | None = None
+    forks: int | None = None
+    watchers: int | None = None  # REST's subscribers_count; its watchers_count is the stars
+    open_issues: int | None = None  # without pull requests
+    open_pull_requests: int | None = None
+    license: str | None = None  # SPDX identifier; NOASSERTION is None
+    topics: tuple[str, ...] | None = None
+    homepage: str | None = None  # as reported; not checked
+    description: str | None = None
+    latest_release: str | None = None  # its tag
+    latest_release_at: int | None = None
+    packages: tuple[str, ...] | None = None  # normalized names that its project files give; None = not looked
+
+
+class DownloadCounts(msgspec.Struct, frozen=True):
+    """Downloads of a project by one source; the sources count differently. None = it does not tell."""
+
+    source: str  # "pypistats" or "clickpy"
+    as_of: int  # epoch seconds of the day (UTC midnight) that the figures are of
+    last_day: int | None = None
+    last_week: int | None = None
+    last_month: int | None = None
+    total: int | None = None
