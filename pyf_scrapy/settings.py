@@ -55,7 +55,7 @@ DOWNLOAD_TIMEOUT = 60
 DOWNLOAD_MAXSIZE = 50 * 1024 * 1024  # the index sets its own, see spiders/fetching.py
 DOWNLOAD_WARNSIZE = 0
 CONCURRENT_ITEMS = 1  # a response yields one item; the default starts 100 tasks for each response
-CONCURRENT_DIRTY_PACKAGES = 64  # Used by PackageSpider: stored packages in the pipelines at a time
+CONCURRENT_DIRTY_PACKAGES = 64  # Used by StoreSpider: stored packages in the pipelines at a time
 
 # Safety: Scrapy's defaults are off, on and on.
 DOWNLOAD_VERIFY_CERTIFICATES = True

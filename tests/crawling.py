@@ -14,7 +14,6 @@ from scrapy import signals
 from scrapy.crawler import AsyncCrawlerRunner
 from scrapy.settings import Settings
 
-from pyf_scrapy.environment import SETTINGS
 from pyf_scrapy.extensions.outcome import Outcome
 from pyf_scrapy.extensions.report import RunReport
 from pyf_scrapy.items import PackageItem
@@ -24,6 +23,7 @@ from pyf_scrapy.search.connection import Connection, TypesenseSettings, connect
 from pyf_scrapy.search.documents import CALCULATED
 from pyf_scrapy.search.embedded import Server
 from pyf_scrapy.session import open_store
+from pyf_scrapy.settings_table import SETTINGS
 from pyf_scrapy.store import Store
 
 CHECKOUT = Path(__file__).parents[1]

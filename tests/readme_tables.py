@@ -19,12 +19,12 @@ from scrapy.spiderloader import get_spider_loader
 
 import pyf_scrapy.commands
 from pyf_scrapy.commands.output import ExitCode
-from pyf_scrapy.environment import RENAMED, SETTINGS
 from pyf_scrapy.extensions.outcome import FIGURES
 from pyf_scrapy.profiles import load_profiles
 from pyf_scrapy.search.queries import QUERY_FIELDS
 from pyf_scrapy.search.schema import SCHEMA, Field
-from pyf_scrapy.spiders.base import PackageSpider
+from pyf_scrapy.settings_table import RENAMED, SETTINGS
+from pyf_scrapy.spiders.store_spider import StoreSpider
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -146,12 +146,12 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
 
 
-def spiders() -> dict[str, type[PackageSpider]]:
+def spiders() -> dict[str, type[StoreSpider]]:
     loader = get_spider_loader(Settings({"SPIDER_MODULES": ["pyf_scrapy.spiders"]}))
     found = {}
     for name in sorted(loader.list()):
         spider = loader.load(name)
-        assert issubclass(spider, PackageSpider)
+        assert issubclass(spider, StoreSpider)
         found[name] = spider
     return found
 
@@ -203,7 +203,7 @@ def options(command: ScrapyCommand) -> dict[str, str]:
 
 def uses(name: str) -> bool:
     """Whether a setting or field is used besides where it is declared."""
-    declared = {PACKAGE / "environment.py", PACKAGE / "search" / "schema.py"}
+    declared = {PACKAGE / "settings_table.py", PACKAGE / "search" / "schema.py"}
     return any(
         re.search(rf"\b{name}\b", path.read_text()) for path in PACKAGE.rglob("*.py") if path not in declared
     )

@@ -11,8 +11,6 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from pyf_scrapy.environment import (
-    RENAMED,
-    SETTINGS,
     ceiling,
     example_env,
     find_env_file,
@@ -22,6 +20,7 @@ from pyf_scrapy.environment import (
     read_environment,
 )
 from pyf_scrapy.exceptions import UsageProblem
+from pyf_scrapy.settings_table import RENAMED, SETTINGS
 
 ROOT = Path(__file__).parents[1]
 FOLDER = Path("/some/where")

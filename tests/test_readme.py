@@ -12,10 +12,10 @@ import pytest
 from scrapy.settings import Settings
 
 from pyf_scrapy.commands.output import ExitCode
-from pyf_scrapy.environment import SETTINGS
 from pyf_scrapy.extensions.outcome import FIGURES
 from pyf_scrapy.profiles_file import LISTS, parse_profiles
 from pyf_scrapy.search.schema import SCHEMA
+from pyf_scrapy.settings_table import SETTINGS
 from tests import readme_tables
 from tests.readme_tables import ARGUMENTS, EXIT_CODES, FIELD_GROUPS, FIGURE_MEANINGS, PROFILE_KEYS, SPIDERS
 

@@ -15,10 +15,10 @@ from scrapy.settings import Settings
 from scrapy.utils.misc import load_object
 
 from pyf_scrapy import __version__
-from pyf_scrapy.environment import SETTINGS
 from pyf_scrapy.replica.options import Options
 from pyf_scrapy.replica.runner import running_replica
 from pyf_scrapy.search.embedded import Server
+from pyf_scrapy.settings_table import SETTINGS
 from pyf_scrapy.spiders.pypi import PypiSpider
 from tests.crawling import Place
 

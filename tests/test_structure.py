@@ -33,6 +33,7 @@ PACKAGE = ROOT / "pyf_scrapy"
 LAYERS = (
     ("__init__", "exceptions", "dates"),
     ("setting_types",),
+    ("settings_table",),
     ("environment",),
     ("profiles_file",),
     ("profiles",),
@@ -50,7 +51,16 @@ RANK = {part: rank for rank, parts in enumerate(LAYERS) for part in parts}
 
 #: Work without Scrapy: marked "-" in the design, or below these.
 WITHOUT_SCRAPY = {
-    *("__init__", "exceptions", "dates", "setting_types", "environment", "profiles_file", "profiles"),
+    *(
+        "__init__",
+        "exceptions",
+        "dates",
+        "setting_types",
+        "settings_table",
+        "environment",
+        "profiles_file",
+        "profiles",
+    ),
     *("parsers", "metadata", "sync", "store", "search", "session", "items", "queue", "lookup", "status"),
     *("replica", "verify", "settings"),
 }

@@ -15,11 +15,12 @@ from scrapy.spiderloader import get_spider_loader
 
 from pyf_scrapy.command import strict
 from pyf_scrapy.commands.output import ExitCode, complain, print_json, print_summary, reported
-from pyf_scrapy.environment import SETTINGS, find_env_file, obsolete, read_env_file
+from pyf_scrapy.environment import find_env_file, obsolete, read_env_file
 from pyf_scrapy.exceptions import PyfError, UsageProblem
 from pyf_scrapy.extensions.outcome import Outcome
 from pyf_scrapy.extensions.report import RunReport
-from pyf_scrapy.spiders.base import PackageSpider
+from pyf_scrapy.settings_table import SETTINGS
+from pyf_scrapy.spiders.store_spider import StoreSpider
 
 #: Scrapy's loggers that list components, settings and stats: 80 lines a crawl. `-L INFO` shows them.
 CHATTY = (
@@ -115,7 +116,7 @@ def _check(args: list[str], arguments: dict[str, str], settings: Settings) -> No
     if args[0] not in known:
         raise UsageProblem(f"unknown spider {args[0]!r}; known: {', '.join(known)}")
     spider = loader.load(args[0])
-    if issubclass(spider, PackageSpider):
+    if issubclass(spider, StoreSpider):
         spider.check_arguments(arguments, settings)
 
 

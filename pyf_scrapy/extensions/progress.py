@@ -15,7 +15,7 @@ from scrapy.utils.asyncio import AsyncioLoopingCall, create_looping_call
 from scrapy.utils.log import get_scrapy_root_handler
 from twisted.internet.task import LoopingCall
 
-from pyf_scrapy.spiders.base import PackageSpider
+from pyf_scrapy.spiders.store_spider import StoreSpider
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ class ProgressExtension:
         return cls(crawler)
 
     def spider_opened(self, spider: Spider) -> None:
-        if not isinstance(spider, PackageSpider) or spider.problem is not None:
+        if not isinstance(spider, StoreSpider) or spider.problem is not None:
             return
         self._started = time.monotonic()
         if sys.stderr.isatty() and not self.crawler.settings["LOG_FILE"]:

@@ -11,7 +11,7 @@ from scrapy.crawler import Crawler
 
 from pyf_scrapy.exceptions import StoreError
 from pyf_scrapy.extensions.outcome import Outcome, outcome
-from pyf_scrapy.spiders.base import PackageSpider
+from pyf_scrapy.spiders.store_spider import StoreSpider
 
 logger = logging.getLogger(__name__)
 
@@ -31,13 +31,13 @@ class RunReport:
         return cls(crawler)
 
     async def spider_opened(self, spider: Spider) -> None:
-        if isinstance(spider, PackageSpider) and spider.session.is_open:
+        if isinstance(spider, StoreSpider) and spider.session.is_open:
             self._run = await asyncio.to_thread(
                 spider.session.store.start_run, spider.name, dict(spider.arguments), int(time.time())
             )
 
     async def spider_closed(self, spider: Spider, reason: str) -> None:
-        if not isinstance(spider, PackageSpider):
+        if not isinstance(spider, StoreSpider):
             return
         session = spider.session
         if not session.is_open and spider.problem is None:

@@ -8,7 +8,7 @@ import time
 from scrapy.crawler import Crawler
 from scrapy.exceptions import IgnoreRequest
 
-from pyf_scrapy.spiders.base import PackageSpider
+from pyf_scrapy.spiders.store_spider import StoreSpider
 
 #: Seconds within which a wait notices that the crawl stops.
 STEP = 0.5
@@ -17,7 +17,7 @@ STEP = 0.5
 def is_stopping(crawler: Crawler) -> bool:
     """Whether the crawl ends: what is not under way yet is given up and left to the next run."""
     spider = crawler.spider
-    return spider.stopping if isinstance(spider, PackageSpider) else not crawler.engine.running
+    return spider.stopping if isinstance(spider, StoreSpider) else not crawler.engine.running
 
 
 def refuse_when_stopping(crawler: Crawler) -> None:

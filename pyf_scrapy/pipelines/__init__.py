@@ -10,7 +10,7 @@ from scrapy.exceptions import DropItem
 
 from pyf_scrapy.exceptions import SearchError, StoreError
 from pyf_scrapy.session import Session
-from pyf_scrapy.spiders.base import PackageSpider
+from pyf_scrapy.spiders.store_spider import StoreSpider
 from pyf_scrapy.store import UnstorableError
 
 
@@ -18,10 +18,10 @@ class ServiceUnavailable(DropItem):
     """The store or the search server is gone; the package stays dirty and the next run sends it."""
 
 
-def spider_of(crawler: Crawler) -> PackageSpider:
-    """The package spider that a pipeline serves."""
+def spider_of(crawler: Crawler) -> StoreSpider:
+    """The spider that a pipeline serves."""
     spider = crawler.spider
-    assert isinstance(spider, PackageSpider), "these pipelines serve package spiders only"
+    assert isinstance(spider, StoreSpider), "these pipelines serve our spiders only"
     return spider
 
 
@@ -31,7 +31,7 @@ def session_of(crawler: Crawler) -> Session:
 
 
 @contextmanager
-def services(spider: PackageSpider) -> Iterator[None]:
+def services(spider: StoreSpider) -> Iterator[None]:
     """Make one event of a store or a search server that fails: the crawl ends, the item is dropped."""
     try:
         yield

@@ -11,9 +11,9 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field, replace
 
-import scrapy
 from scrapy import Request
 
+from pyf_scrapy.spiders.store_spider import StoreSpider
 from pyf_scrapy.sync.staleness import Promise
 
 
@@ -69,7 +69,7 @@ class Later:
         return max(0.0, self._heap[0][0] - now) if self._heap else None
 
 
-class AskingSpider(scrapy.Spider):
+class AskingSpider(StoreSpider):
     """Asks about projects and keeps count of what is open."""
 
     def prepare_asking(self) -> None:
@@ -79,18 +79,9 @@ class AskingSpider(scrapy.Spider):
         self.open_asks: Counter[str] = Counter()
         self._answered = asyncio.Event()
 
-    @property
-    def stopping(self) -> bool:
-        """Whether the crawl ends: what is not under way yet is given up and left to the next run."""
-        raise NotImplementedError
-
     def request_for(self, ask: Ask) -> Request:
         """The request of a question."""
         raise NotImplementedError
-
-    def count(self, key: str) -> None:
-        """Count something in Scrapy's stats."""
-        self.crawler.stats.inc_value(key)
 
     def ask(self, ask: Ask) -> Request:
         """The request of a new question, which is open until `closed_ask`."""

@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import time
 from collections.abc import AsyncIterator, Mapping
-from datetime import UTC, datetime
-from typing import Any, ClassVar, Self
 from urllib.parse import urlsplit
 
-from scrapy import Request, signals
-from scrapy.crawler import Crawler
-from scrapy.exceptions import CloseSpider
+from scrapy import Request
 from scrapy.http import Response
 from scrapy.settings import BaseSettings
 from twisted.python.failure import Failure
 
 from pyf_scrapy.environment import ceiling
 from pyf_scrapy.exceptions import FetchError, ParseError, PyfError, StaleError, StoreError
-from pyf_scrapy.items import PackageItem, stored_item
-from pyf_scrapy.profiles import unknown_classifiers
-from pyf_scrapy.session import Session, Target
-from pyf_scrapy.spiders import arguments
+from pyf_scrapy.items import PackageItem
+from pyf_scrapy.session import Target
 from pyf_scrapy.spiders.asking import Ask, AskingSpider
 from pyf_scrapy.spiders.collecting import Collector
 from pyf_scrapy.spiders.fetching import InlineFetch, PyPI, no_answer
@@ -38,26 +30,11 @@ SOURCE_DOWN_AFTER = 20
 class PackageSpider(AskingSpider):
     """Base of the spiders that fetch projects from PyPI and emit one PackageItem for each.
 
-    A spider overrides `requests`. Dirty packages of its profiles are passed on first, so that nothing
-    stored stays unindexed. An answer older than promised is asked for again later, beside all others.
-    `problem` is the error that ended the crawl, if one did; `complaint` one that it goes on in spite of.
+    A spider overrides `requests`. An answer older than promised is asked for again later, beside all others.
     """
 
-    known_arguments: ClassVar[frozenset[str]] = arguments.COMMON
-
-    arguments: Mapping[str, str]
-    session: Session
     pypi: PyPI
     full = False
-    problem: PyfError | None = None
-    complaint: PyfError | None = None
-
-    @classmethod
-    def check_arguments(cls, given: Mapping[str, str], settings: Mapping[str, Any]) -> list[Target]:
-        """The targets of a crawl with these arguments. Raises UsageProblem, before anything is opened."""
-        arguments.refuse_unknown(str(cls.name), given, cls.known_arguments)
-        arguments.positive("limit", given.get("limit"))
-        return arguments.targets(given, settings)
 
     @classmethod
     def update_settings(cls, settings: BaseSettings) -> None:
@@ -71,138 +48,32 @@ class PackageSpider(AskingSpider):
         settings.set("CONCURRENT_REQUESTS_PER_DOMAIN", concurrency, priority="spider")
         settings.set("DOWNLOAD_SLOTS", {urlsplit(url).hostname: slot}, priority="spider")
 
-    @classmethod
-    def from_crawler(cls, crawler: Crawler, *args: Any, **kwargs: Any) -> Self:
-        # scrapyd adds arguments of its own, which begin with an underscore.
-        given = {name: str(value) for name, value in kwargs.items() if not name.startswith("_")}
-        targets = cls.check_arguments(given, crawler.settings)
-        spider = super().from_crawler(crawler)
-        spider.setup(given, targets)
-        return spider
-
     def setup(self, given: Mapping[str, str], targets: list[Target]) -> None:
-        """Take checked arguments; nothing is opened yet."""
+        super().setup(given, targets)
         settings = self.settings
-        self.arguments = given
-        self.limit = arguments.positive("limit", given.get("limit"))
-        self.session = Session(
-            spider=self.name, settings=settings, targets=targets, now=datetime.now(UTC).date()
-        )
         self.pypi = PyPI(
             str(settings["PYPI_URL"]),
             InlineFetch(
                 self.crawler, settings.getint("CONCURRENT_REQUESTS_PER_DOMAIN"), lambda: self.stopping
             ),
         )
-        for target in targets:
-            for warning in (*target.profile.warnings, *unknown_classifiers(target.profile)):
-                logger.warning("profile %s: %s", target.profile.key, warning)
         self.collector = Collector(self.session, self.pypi, self.count, lambda: self.stopping, full=self.full)
         self.patience = settings.getfloat("STALE_PATIENCE")
         self.prepare_asking()
         self._asked = 0
         self._fruitless = 0
         self._silence: PyfError | None = None
-        self._passing_on: set[str] = set()
-        self._closing: set[asyncio.Future[None]] = set()
-        self._places = asyncio.Semaphore(settings.getint("CONCURRENT_DIRTY_PACKAGES"))
-        for signal in (signals.item_scraped, signals.item_dropped, signals.item_error):
-            self.crawler.signals.connect(self.item_done, signal=signal)
-        self.crawler.signals.connect(self.item_failed, signal=signals.item_error)
-
-    @property
-    def is_endless(self) -> bool:
-        """Whether to be interrupted is how it ends."""
-        return False
-
-    @property
-    def stopping(self) -> bool:
-        """Whether the crawl ends: what is not under way yet is given up and left to the next run."""
-        return self.problem is not None or not self.crawler.engine.running
 
     # -- where packages come from -----------------------------------------------------------------
 
-    async def start(self) -> AsyncIterator[Any]:
-        """Pass on dirty packages, then yield `requests` and what is asked again, as fast as the engine takes
-        them, until nothing is open."""
-        try:
-            for requests in (self.dirty_packages(), self.requests(), self.open_requests()):
-                async for request in requests:
-                    for due in self.due_requests():
-                        await self._room()
-                        yield due
-                    await self._room()
-                    yield request
-        except PyfError as error:
-            self.problem = error
-            logger.error("%s", error)
-            raise CloseSpider(reason="failed") from None
-
-    async def _room(self) -> None:
-        while self.crawler.engine.needs_backout():
-            await self.crawler.signals.wait_for(signals.scheduler_empty)
-
-    def requests(self) -> AsyncIterator[Request]:
-        """Requests made by `project_request`, most wanted first. Raises PyfError to end the crawl."""
-        raise NotImplementedError(f"{type(self).__name__} must say where names come from")
-
-    async def dirty_packages(self) -> AsyncIterator[Request]:
-        """Packages whose stored facts are not in the index yet, a few at a time in the pipelines.
-
-        They go through the engine as empty requests, because an item that `start` yields is not waited for
-        when the spider closes (Scrapy 2.19).
-        """
-        store = self.session.store
-        broken = await asyncio.to_thread(store.due, "description", int(time.time()))
-        seen: set[str] = set()
-        for profile in self.session.profiles:
-            names = await asyncio.to_thread(list, store.dirty(profile.collection, profile))
-            if names:
-                logger.info("%s: %d stored packages are not in the index yet", profile.collection, len(names))
-            # A README that could not be rendered is tried again when its time has come.
-            if broken:
-                names += await asyncio.to_thread(store.indexed, profile.collection, sorted(broken))
-            for name in names:
-                if name not in seen:
-                    seen.add(name)
-                    await self._places.acquire()
-                    self._passing_on.add(name)
-                    yield Request("data:,", callback=self.pass_on, cb_kwargs={"name": name}, dont_filter=True)
-
-    async def pass_on(self, response: Response, name: str) -> AsyncIterator[PackageItem]:
-        """A stored package -> its PackageItem."""
-        store = self.session.store
-        try:
-            item = await asyncio.to_thread(stored_item, store, name)
-        except StoreError as error:
-            self.end(error, reason="store_failed")
-            return
-        except Exception as error:  # a row that nobody can read costs its package only
-            self.count("pyf/packages/failed")
-            await self.session.fail(name, "pipeline", f"stored facts cannot be read: {no_answer(error)}")
-            self._release(name)
-            return
-        if item is None:
-            self._release(name)
-            return
-        self.count("pyf/packages/passed_on")
-        yield item
-
-    def item_done(self, item: Any) -> None:
-        """An item has left the pipelines: in the index, dropped or failed."""
-        if isinstance(item, PackageItem):
-            self._release(item.normalized_name)
-
-    async def item_failed(self, item: Any, failure: Failure) -> None:
-        """A pipeline failed in a way that nobody foresaw: the package is named, and stays dirty."""
-        if isinstance(item, PackageItem):
-            self.count("pyf/packages/failed")
-            await self.session.fail(item.normalized_name, "pipeline", str(no_answer(failure.value)))
-
-    def _release(self, name: str) -> None:
-        if name in self._passing_on:
-            self._passing_on.discard(name)
-            self._places.release()
+    async def all_requests(self) -> AsyncIterator[Request]:
+        """Dirty packages, then `requests` made by `project_request`, most wanted first, and between them what
+        is asked again, until nothing is open."""
+        for requests in (super().all_requests(), self.open_requests()):
+            async for request in requests:
+                for due in self.due_requests():
+                    yield due
+                yield request
 
     def project_request(self, ask: Ask) -> Request | None:
         """The request of a new question, or None when `limit` is reached."""
@@ -303,14 +174,3 @@ class PackageSpider(AskingSpider):
         return FetchError(
             f"{self.pypi.base} does not answer ({error}): check PYPI_URL, or run the same command later"
         )
-
-    def end(self, error: PyfError, *, reason: str) -> None:
-        """End the crawl because of one error: one line in the log, what is under way is given up."""
-        if self.problem is not None:
-            return
-        self.problem = error
-        logger.error("%s", error)
-        # Not awaited: closing waits for the callback or pipeline that calls this.
-        closing = asyncio.ensure_future(self.crawler.engine.close_spider_async(reason=reason))
-        self._closing.add(closing)
-        closing.add_done_callback(self._closing.discard)

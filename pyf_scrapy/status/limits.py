@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pyf_scrapy.environment import SETTINGS
+from pyf_scrapy.settings_table import SETTINGS
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 
 from pyf_scrapy import demo
-from pyf_scrapy.environment import SETTINGS
 from pyf_scrapy.exceptions import AlreadyRunningError, PyfError
 from pyf_scrapy.profiles import Profile, load_profiles
 from pyf_scrapy.replica.options import Options
 from pyf_scrapy.replica.replica import Replica
 from pyf_scrapy.search.binary import supported
+from pyf_scrapy.settings_table import SETTINGS
 from pyf_scrapy.store.locks import FileLock
 from tests.commands.world import run_in
 from tests.crawling import CHECKOUT, Place
