@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import date
 
 import msgspec
 
 from pyf_scrapy.metadata.descriptions import Description
-from pyf_scrapy.metadata.health import Health
+from pyf_scrapy.metadata.health import Health, HealthFacts, health
 from pyf_scrapy.metadata.releases import Release, combine
 from pyf_scrapy.metadata.versions import VersionFields
 from pyf_scrapy.parsers.project_json import ProjectRecord
 from pyf_scrapy.search.changes import Change
-from pyf_scrapy.store import Standing, Store, StoredPackage
+from pyf_scrapy.store import GONE, Standing, Store, StoredPackage
 
 # Feed exporters know dataclasses and plain values, not msgspec's structs.
 _PLAIN = {"serializer": msgspec.to_builtins}
@@ -92,3 +93,22 @@ def stored_item(store: Store, normalized_name: str) -> PackageItem | None:
         status=row.status,
         stored=True,
     )
+
+
+def health_of(item: PackageItem, now: date) -> Health | None:
+    """The health of a package on a date (UTC), by all that its item carries; None without releases.
+
+    Its descriptions have to be there.
+    """
+    if not item.releases:
+        return None
+    facts = HealthFacts(
+        releases=item.releases,
+        description=item.descriptions.get(item.releases[0].version),
+        project=item.project,
+        status=item.standing.status if item.standing is not None else None,
+        removed=item.status in GONE,
+        # Facts of the repository and of downloads belong here: repository, repository_url, proof,
+        # repository_at, downloads.
+    )
+    return health(facts, now)

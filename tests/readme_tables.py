@@ -20,6 +20,7 @@ from scrapy.spiderloader import get_spider_loader
 import pyf_scrapy.commands
 from pyf_scrapy.commands.output import ExitCode
 from pyf_scrapy.extensions.outcome import FIGURES
+from pyf_scrapy.metadata.health import RULES
 from pyf_scrapy.profiles import load_profiles
 from pyf_scrapy.search.queries import QUERY_FIELDS
 from pyf_scrapy.search.schema import SCHEMA, Field
@@ -322,6 +323,16 @@ def _exit_codes() -> str:
     return table(("code", "meaning"), ((str(int(code)), EXIT_CODES[code]) for code in ExitCode))
 
 
+def _rules() -> str:
+    return table(
+        ("rule", "axis", "maximum", "what counts", "source"),
+        (
+            (rule.title, rule.axis, str(rule.maximum) if rule.maximum else "", rule.earns, rule.source)
+            for rule in RULES
+        ),
+    )
+
+
 def _variables() -> str:
     return table(("variable", "here"), ((f"`{name}`", text) for name, text in RENAMED.items()))
 
@@ -336,6 +347,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "settings": _settings,
     "fields": _fields,
     "searched fields": _searched,
+    "rules": _rules,
     "figures": _figures,
     "exit codes": _exit_codes,
     "variables": _variables,

@@ -5,9 +5,8 @@ from __future__ import annotations
 from datetime import date
 from typing import Any
 
-from pyf_scrapy.items import PackageItem
+from pyf_scrapy.items import PackageItem, health_of
 from pyf_scrapy.metadata.descriptions import Description, render
-from pyf_scrapy.metadata.health import health
 from pyf_scrapy.metadata.releases import combine, text_versions
 from pyf_scrapy.metadata.versions import version_fields
 from pyf_scrapy.parsers.project_json import parse_project, parse_release
@@ -76,5 +75,5 @@ def _item(replica: Replica, project: Project, now: date) -> PackageItem:
             if key not in _rendered:
                 _rendered[key] = render(*key)
             item.descriptions[release.version] = _rendered[key]
-    item.health = health(releases, item.descriptions.get(releases[0].version), now)
+    item.health = health_of(item, now)
     return item

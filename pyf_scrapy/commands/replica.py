@@ -1,4 +1,4 @@
-"""`scrapy replica`: a local PyPI with invented packages."""
+"""`scrapy replica`: a local PyPI with invented packages, GitHub and download figures for them."""
 
 from __future__ import annotations
 
@@ -95,6 +95,16 @@ class Command(ScrapyCommand):
         group.add_argument(
             "--cdn-speed", type=float, metavar="X", help="seconds that pass for the CDN in one second (1)"
         )
+        group.add_argument(
+            "--monorepos", type=float, default=0.0, metavar="SHARE", help="projects that share a repository"
+        )
+        group.add_argument(
+            "--service",
+            action="append",
+            default=[],
+            metavar="NAME=VALUE",
+            help="how GitHub, pypistats and ClickPy behave (github_rest_limit=100); may be repeated",
+        )
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
         if args:
@@ -126,6 +136,7 @@ def _options(opts: argparse.Namespace) -> Options:
         missing=opts.missing,
         hostile=not opts.no_hostile,
         most_releases=opts.most_releases,
+        monorepos=opts.monorepos,
     )
 
 
@@ -171,12 +182,15 @@ async def _run(options: Options, cdn: CdnOptions | None, opts: argparse.Namespac
     from pyf_scrapy.replica.faults import load_plan
     from pyf_scrapy.replica.replica import Replica
     from pyf_scrapy.replica.server import serve
+    from pyf_scrapy.replica.service_options import service_options
+    from pyf_scrapy.replica.services import CLICKPY, GITHUB, PYPISTATS
 
     if opts.latency < 0:
         raise ReplicaError(f"--latency {opts.latency}: is negative")
     if not 0 <= opts.publish <= _MOST_EVENTS:
         raise ReplicaError(f"--publish {opts.publish}: is not between 0 and {_MOST_EVENTS}")
     rules = load_plan(opts.faults) if opts.faults else []
+    services = service_options(opts.service)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -184,10 +198,17 @@ async def _run(options: Options, cdn: CdnOptions | None, opts: argparse.Namespac
     replica = Replica(options)
     try:
         async with serve(
-            replica, host=opts.host, port=opts.port, latency=opts.latency / 1000, rules=rules, cdn=cdn
+            replica,
+            host=opts.host,
+            port=opts.port,
+            latency=opts.latency / 1000,
+            rules=rules,
+            cdn=cdn,
+            services=services,
         ) as url:
             sys.stdout.write(
                 f"Replica of PyPI with {options.projects} projects (seed {options.seed}) at {url}\n"
+                f"GitHub at {url}{GITHUB}, pypistats at {url}{PYPISTATS}, ClickPy at {url}{CLICKPY}\n"
             )
             sys.stdout.flush()
             tasks: set[asyncio.Task[object]] = {asyncio.create_task(stop.wait())}

@@ -14,6 +14,7 @@ from pyf_scrapy.commands.output import ExitCode, print_json, print_summary, prin
 from pyf_scrapy.dates import day
 from pyf_scrapy.exceptions import SearchError
 from pyf_scrapy.lookup import existing_collection
+from pyf_scrapy.metadata.health.explanation import ADVICE, EXPLAINED, advice, explained
 from pyf_scrapy.search.queries import search, show
 
 #: What a release in the `versions` of the JSON says of itself.
@@ -45,7 +46,7 @@ class Command(PyfCommand):
         return "NAME [-p PROFILE | -c COLLECTION] [--all-versions] [--json]"
 
     def short_desc(self) -> str:
-        return "Show a package of the index, by any spelling of its name"
+        return "Show a package of the index, by any spelling of its name, and explain its health"
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         super().add_options(parser)
@@ -90,14 +91,11 @@ def _print(documents: Sequence[Document], *, all_versions: bool) -> None:
     print_text()
     print_summary({name: value for name, value in _facts(latest, documents) if value not in (None, "")})
     if "health_score_breakdown" in latest:
+        breakdown = latest["health_score_breakdown"]
         print_text()
-        print_table(
-            ("health", "points", "of", "remarks"),
-            (
-                (part, judged["points"], judged["max_points"], _remarks(judged))
-                for part, judged in latest["health_score_breakdown"].items()
-            ),
-        )
+        print_table(EXPLAINED, explained(breakdown, latest["health_score"]))
+        print_text()
+        print_table(ADVICE, advice(breakdown), empty="nothing is known that would raise the score")
     if all_versions:
         print_text()
         print_table(
@@ -129,7 +127,16 @@ def _facts(latest: Document, documents: Sequence[Document]) -> Iterator[tuple[st
     yield "addresses", "\n".join(_addresses(latest))
     yield "releases", _releases(documents)
     yield "serial", str(latest["serial"]) if "serial" in latest else None
-    yield "health", f"{latest['health_score']} of 100" if "health_score" in latest else None
+    yield "health", _health(latest)
+
+
+def _health(latest: Document) -> str | None:
+    if "health_score" not in latest:
+        return None
+    confidence = latest.get("health_score_breakdown", {}).get("confidence")
+    return f"{latest['health_score']} of 100" + (
+        f", confidence {confidence} %" if confidence is not None else ""
+    )
 
 
 def _person(name: str, email: str) -> str:
@@ -174,12 +181,3 @@ def _explained(document: Document) -> str:
     """The marks, and why it was yanked."""
     reason = document.get("yanked_reason")
     return ", ".join(_marks(document)) + (f": {reason}" if reason else "")
-
-
-def _remarks(judged: Mapping[str, Any]) -> str:
-    return "\n".join(
-        [
-            *judged.get("problems", ()),
-            *(f"{bonus['reason']} (+{bonus['points']})" for bonus in judged.get("bonuses", ())),
-        ]
-    )

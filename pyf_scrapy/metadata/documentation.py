@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from pyf_scrapy.metadata.descriptions import Description
+from pyf_scrapy.metadata.labels import is_documentation, is_homepage
 from pyf_scrapy.parsers.project_json import Metadata
 
 SCREENSHOT_WIDTH = 200  # pixels; narrower images are decoration
@@ -20,7 +21,6 @@ _MAX_SOURCE = 200_000  # characters of a README that are looked at when it could
 _HOST = re.compile(r"(?:[\w-]+\.)+[^\W\d_][\w-]*")
 _CODE_HOSTS = {"github.com", "gitlab.com", "bitbucket.org", "codeberg.org", "git.sr.ht"}
 _PYPI_HOSTS = {"pypi.org", "test.pypi.org", "pypi.python.org", "pypi.io"}
-_NO_LETTERS = re.compile(r"[\W_]+")
 _ATTRIBUTE = re.compile(r'\s+([a-z-]+)(?:="([^"]*)")?')
 _WIDTH = re.compile(r"\s*([0-9]{1,5})(?:\.[0-9]*)?\s*(px|%)?\s*")
 _RASTER_IMAGE = re.compile(
@@ -48,37 +48,27 @@ def text_size(metadata: Metadata, description: Description | None) -> tuple[int,
     return len(" ".join(whole)), len(body)
 
 
-def has_documentation_link(metadata: Metadata) -> bool:
-    """Tell whether a link to documentation is given, by `docs_url` or by a label of `project_urls`.
-
-    Labels are compared as PEP 753 says (letters and digits in lower case). Its "documentation" and "docs"
-    count, and longer ones that contain the first or begin with the second ("Docs: RTD", "API Documentation").
-    """
-    labelled = (
-        url for label, url in _labelled_urls(metadata) if "documentation" in label or label.startswith("docs")
-    )
-    return any(_is_website(url) for url in (metadata.docs_url or "", *labelled))
+def documentation_link(metadata: Metadata) -> str:
+    """Return the link to documentation, by `docs_url` or by a label of `project_urls`; "" for none."""
+    labelled = (url for label, url in (metadata.project_urls or {}).items() if is_documentation(label))
+    return next(filter(_is_website, (metadata.docs_url or "", *labelled)), "")
 
 
-def has_homepage(metadata: Metadata) -> bool:
-    """Tell whether a home page is given that is a site of its own, not the repository."""
-    labelled = (url for label, url in _labelled_urls(metadata) if label in {"homepage", "home"})
-    return any(_is_website(url, code_hosts=False) for url in (metadata.home_page or "", *labelled))
+def homepage(metadata: Metadata) -> str:
+    """Return the home page that is a site of its own, not the repository; "" for none."""
+    labelled = (url for label, url in (metadata.project_urls or {}).items() if is_homepage(label))
+    pages = (metadata.home_page or "", *labelled)
+    return next((url for url in pages if _is_website(url, code_hosts=False)), "")
 
 
-def has_screenshot(html: str) -> bool:
-    """Tell whether sanitised HTML shows an image that is more than decoration.
+def screenshot(html: str) -> str:
+    """Return the address of the first image of sanitised HTML that is more than decoration; "" for none.
 
     It is one when its address is http(s), neither address nor text names a badge, logo or the like, and its
     stated width is enough; without a stated width, when it is a raster image by its file name (badges are
     mostly SVG) or was uploaded to GitHub for the README.
     """
-    return any(_is_screenshot(attributes) for attributes in _images(html))
-
-
-def _labelled_urls(metadata: Metadata) -> Iterator[tuple[str, str]]:
-    for label, url in (metadata.project_urls or {}).items():
-        yield _NO_LETTERS.sub("", label).lower(), url
+    return next((image["src"].strip() for image in _images(html) if _is_screenshot(image)), "")
 
 
 def _is_website(url: str, *, code_hosts: bool = True) -> bool:

@@ -139,6 +139,7 @@ class RepositoryRecord(msgspec.Struct, frozen=True):
     latest_release: str | None = None  # its tag
     latest_release_at: int | None = None
     packages: tuple[str, ...] | None = None  # normalized names that its project files give; None = not looked
+    open_issues_and_pulls: int | None = None  # together: all that REST tells; upstream's "open issues"
 
 
 class DownloadCounts(msgspec.Struct, frozen=True):

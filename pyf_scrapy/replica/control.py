@@ -6,8 +6,9 @@
 | `POST reset` | all counters to zero |
 | `GET faults`, `PUT faults` | the fault plan (faults.py), YAML or JSON |
 | `GET clock`, `PUT clock` | time and last serial; `{"now": ...}` sets the time of the next event |
-| `POST advance` | `{"seconds": 1800}` pass, for the next event and for the CDN |
-| `GET events`, `POST events` | the journal, `?since=SERIAL`; lets one event or a list happen (events.py) |
+| `POST advance` | `{"seconds": 1800}` pass, for the next event, the CDN and the services |
+| `GET events`, `POST events` | the journal, `?since=SERIAL`; lets some happen ([repository_]events.py) |
+| `GET services`, `PUT services` | the options of GitHub, pypistats and ClickPy (service_options.py) |
 | `GET cdn`, `PUT cdn` | the CDN's options; `{"nodes": 3, ...}` puts an empty one in front, `null` none |
 """
 
@@ -23,9 +24,11 @@ from aiohttp import web
 
 from pyf_scrapy.exceptions import ReplicaError
 from pyf_scrapy.replica.cdn import COUNTED, Cdn, CdnOptions, parse_cdn
-from pyf_scrapy.replica.events import parse_events
 from pyf_scrapy.replica.faults import Plan, parse_plan
 from pyf_scrapy.replica.replica import Replica
+from pyf_scrapy.replica.repository_events import parse_happening
+from pyf_scrapy.replica.service_options import ServiceOptions, parse_services
+from pyf_scrapy.replica.services import Services
 from pyf_scrapy.replica.statistics import Statistics
 
 PREFIX = "/_replica/"
@@ -34,8 +37,9 @@ PREFIX = "/_replica/"
 class Control:
     """Reads and changes a running replica. Everything it refuses is a 400 with `{"error": one line}`."""
 
-    def __init__(self, replica: Replica) -> None:
+    def __init__(self, replica: Replica, services: ServiceOptions | None = None) -> None:
         self._replica = replica
+        self.services = Services(replica, services)
         self.statistics = Statistics()
         self.plan = Plan()
         self.cdn: Cdn | None = None
@@ -58,6 +62,8 @@ class Control:
             web.post(f"{PREFIX}advance", self._advance),
             web.get(f"{PREFIX}cdn", self._read_cdn),
             web.put(f"{PREFIX}cdn", self._change_cdn),
+            web.get(f"{PREFIX}services", self._read_services),
+            web.put(f"{PREFIX}services", self._change_services),
             web.get(f"{PREFIX}events", self._read_events),
             web.post(f"{PREFIX}events", self._add_events),
         ]
@@ -66,6 +72,7 @@ class Control:
         report = self.statistics.report(paths="paths" in request.query)
         counts = self.cdn.counts if self.cdn else Counter[str]()
         report["cdn"] = {key: counts[key] for key in COUNTED}
+        report["services"] = self.services.report()
         return web.json_response(report)
 
     async def _reset(self, _request: web.Request) -> web.Response:
@@ -75,6 +82,7 @@ class Control:
         running = self.statistics.running
         self.statistics = Statistics()
         self.statistics.running = running
+        self.services.reset()
         self.plan = Plan(self.plan.rules)
         return web.json_response({})
 
@@ -109,6 +117,7 @@ class Control:
         self._replica.now += timedelta(seconds=seconds)
         if self.cdn:
             self.cdn.advance(seconds)
+        self.services.clock.advance(seconds)
         return await self._read_clock(request)
 
     async def _read_cdn(self, _request: web.Request) -> web.Response:
@@ -121,6 +130,17 @@ class Control:
             return _refused(error)
         return await self._read_cdn(request)
 
+    async def _read_services(self, _request: web.Request) -> web.Response:
+        return web.json_response(msgspec.to_builtins(self.services.options))
+
+    async def _change_services(self, request: web.Request) -> web.Response:
+        """Puts options in force, those left out have their defaults; all budgets are full again."""
+        try:
+            self.services.switch(parse_services(await request.read()))
+        except ReplicaError as error:
+            return _refused(error)
+        return await self._read_services(request)
+
     async def _read_events(self, request: web.Request) -> web.Response:
         """The journal; `?since=SERIAL` leaves out what is not newer."""
         since = request.query.get("since", "0")
@@ -132,7 +152,7 @@ class Control:
     async def _add_events(self, request: web.Request) -> web.Response:
         """Lets events happen and answers with their lines of the journal."""
         try:
-            entries = self._replica.happen(parse_events(await request.read()))
+            entries = self._replica.happen(parse_happening(await request.read()))
         except ReplicaError as error:
             return _refused(error)
         return web.json_response([entry._asdict() for entry in entries])

@@ -91,15 +91,6 @@ class Event(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     advisory: dict[str, Any] = {}
 
 
-def parse_events(text: bytes) -> list[Event]:
-    """One event or a list of events from JSON. Raises ReplicaError."""
-    try:
-        happening = msgspec.json.decode(text, type=list[Event] | Event)
-    except msgspec.MsgspecError as error:
-        raise ReplicaError(f"events: {error}") from error
-    return happening if isinstance(happening, list) else [happening]
-
-
 def create(event: Event, number: int, serial: int, now: int) -> Project:
     """A new project. `now` in microseconds since 1970 UTC. Raises ReplicaError for a refused name."""
     if not _NAME.match(event.project):

@@ -17,6 +17,15 @@ _REASONS = {
     503: "Backend is unhealthy",
 }
 
+_GITHUB = {
+    401: b'{"message":"Bad credentials"}',
+    403: b'{"message":"Forbidden"}',
+    404: b'{"message":"Not Found"}',
+    429: b'{"message":"You have exceeded a secondary rate limit."}',
+    502: b'{"error": "Server Error"}',
+}
+"""Where GitHub answers in JSON; 503 is a page with it, too."""
+
 
 def _page(title: str) -> bytes:
     return (
@@ -28,6 +37,10 @@ def _page(title: str) -> bytes:
 def failure(rule: Rule, kind: str) -> Answer | None:
     """The answer of a fault that needs no true answer; None for the other faults."""
     headers = {"Retry-After": retry_after(rule.retry_after)} if rule.retry_after else {}
+    if kind.startswith("github") and rule.status in _GITHUB:
+        return Answer(_GITHUB[rule.status], "application/json; charset=utf-8", rule.status, headers=headers)
+    if kind == "pypistats" and rule.status:
+        return Answer(str(rule.status).encode(), "text/html; charset=utf-8", rule.status, headers=headers)
     if rule.status == 404 and kind in ("project", "release"):
         return Answer(b'{"message": "Not Found"}', "application/json", 404, headers=headers)
     if rule.status == 404:

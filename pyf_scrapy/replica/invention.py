@@ -7,11 +7,12 @@ from datetime import UTC, datetime
 import msgspec
 from packaging.utils import canonicalize_name
 
-from pyf_scrapy.replica.dice import Dice
+from pyf_scrapy.replica.dice import Dice, mixed
 from pyf_scrapy.replica.frameworks import Family
 from pyf_scrapy.replica.histories import DAY, release_times, version_strings
 from pyf_scrapy.replica.names import Role
 from pyf_scrapy.replica.options import Options
+from pyf_scrapy.replica.repositories import SHARED_OWNER
 from pyf_scrapy.replica.truth import Project, Release, latest_of
 from pyf_scrapy.replica.words import SYLLABLES
 
@@ -68,7 +69,16 @@ def invent(options: Options, number: int, rank: int, name: str, word: str, role:
         status,
         hostile=hostile,
         created=(releases[0].uploaded if releases else newest_time(rank, options) * 1_000_000),
+        shared_repository=_shared_repository(options, number),
     )
+
+
+def _shared_repository(options: Options, number: int) -> str | None:
+    """Drawn apart from the rest: other dice would change every project of a replica without them."""
+    draw = mixed(number, options.seed + 1)
+    if draw / 2**32 >= options.monorepos:
+        return None
+    return f"{SHARED_OWNER}/packages-{draw % options.shared_repositories}"
 
 
 def _kinds(dice: Dice, time: int) -> tuple[str, ...]:

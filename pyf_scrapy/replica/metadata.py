@@ -95,7 +95,7 @@ def _people(dice: Dice, project: Project) -> dict[str, Any]:
 
 def _urls(dice: Dice, project: Project) -> dict[str, Any]:
     site = f"https://{project.words[1]}.example"
-    repository = f"https://github.com/{project.words[0]}-{project.words[1]}/{project.name}"
+    repository = f"https://github.com/{project.repository}"
     if project.hostile:
         return {
             "download_url": "data:text/html,<script>document.title=1</script>",

@@ -42,6 +42,12 @@ class Options:
     """Releases in the feed of releases."""
     packages: int = 40
     """Projects in the feed of new projects."""
+    monorepos: float = 0.0
+    """Share of the projects that name a repository of about six packages as theirs."""
+    gone_repositories: float = 0.02
+    """Share of the other repositories that are deleted or, one in ten of these, blocked."""
+    moved_repositories: float = 0.03
+    """Share of them that have another owner than the metadata of their package say."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.projects <= MOST_PROJECTS:
@@ -51,7 +57,15 @@ class Options:
         for name in ("updates", "packages"):
             if not 1 <= getattr(self, name) <= 10_000:
                 raise ReplicaError(f"{name}: {getattr(self, name)} is not between 1 and 10000")
-        for name in ("unhinted", "decoys", "empty", "missing"):
+        for name in (
+            "unhinted",
+            "decoys",
+            "empty",
+            "missing",
+            "monorepos",
+            "gone_repositories",
+            "moved_repositories",
+        ):
             if not 0 <= getattr(self, name) <= 1:
                 raise ReplicaError(f"{name}: {getattr(self, name)} is not a share between 0 and 1")
         if self.now.tzinfo is None or not 2015 <= self.now.year <= 9000:
@@ -61,6 +75,11 @@ class Options:
                 raise ReplicaError(f"members: unknown family {key!r}; known: {', '.join(FAMILIES)}")
             if count < 0:
                 raise ReplicaError(f"members: {key}={count} is negative")
+
+    @property
+    def shared_repositories(self) -> int:
+        """The number of repositories of several packages."""
+        return max(1, round(self.projects * self.monorepos / 6)) if self.monorepos else 0
 
     def counts(self) -> dict[str, int]:
         """The number of members of each family."""

@@ -18,6 +18,8 @@ from pyf_scrapy.replica.events import Event
 from pyf_scrapy.replica.invention import invent, serial_of
 from pyf_scrapy.replica.names import Cast, Names
 from pyf_scrapy.replica.options import Options
+from pyf_scrapy.replica.repositories import Repositories
+from pyf_scrapy.replica.repository_events import RepositoryEvent, RepositoryKind, happen_to_repository
 from pyf_scrapy.replica.simple import Row
 from pyf_scrapy.replica.truth import Project
 
@@ -25,11 +27,12 @@ from pyf_scrapy.replica.truth import Project
 class Entry(NamedTuple):
     """One line of the journal: what was done to which project, and the serial it got.
 
-    A blind event (events.py) has none: its line holds the last serial before it.
+    A blind event (events.py) has none: its line holds the last serial before it. So does that of an event
+    of a repository, whose full name then stands for the project.
     """
 
     serial: int
-    event: events.Kind
+    event: events.Kind | RepositoryKind
     project: str
     version: str | None
 
@@ -63,7 +66,8 @@ class Replica:
         self.feed_changes = 0
         """How many events may have changed a feed."""
         self.listeners: list[Callable[[Entry], None]] = []
-        """Called after each event."""
+        """Called after each event of a project."""
+        self.repositories = Repositories(self)
 
     def project(self, name: str, serial: int | None = None) -> Project | None:
         """The truth about a project, by any spelling of its name; None when there is none.
@@ -85,6 +89,36 @@ class Replica:
             return None
         releases = project.releases[:-1] if len(project.releases) > 1 else project.releases
         return msgspec.structs.replace(project, serial=project.serial - lag, releases=releases)
+
+    def lives(self, name: str) -> list[Project]:
+        """Each project that has had a name, whatever its spelling, as it was at first."""
+        normalized = str(canonicalize_name(name))
+        if normalized not in self._histories:
+            original = self._original(normalized)
+            return [original] if original else []
+        found: dict[int, Project] = {}
+        for change in self._histories[normalized]:
+            if change.project:
+                found.setdefault(change.project.number, change.project)
+        return list(found.values())
+
+    def numbered(self, number: int) -> Project | None:
+        """The project with a number, as it was at first."""
+        if 0 <= number < self.options.projects:
+            return self._invented(number)
+        lives = (life for name in self._histories for life in self.lives(name))
+        return next((life for life in lives if life.number == number), None)
+
+    def number(self, name: str) -> tuple[int, bool] | None:
+        """The number of a project by its normalized name and whether it ever had a release; cheap."""
+        if name in self._histories:
+            changes = [change.project for change in self._histories[name] if change.project]
+            return (changes[-1].number, any(one.releases for one in changes)) if changes else None
+        place = self._names.find(name)
+        if place is None:
+            return None
+        number = self._names.number_at(place)
+        return number, not self._cast.role(number).empty
 
     def revision(self, name: str) -> int:
         """How often something happened to a project, by its normalized name."""
@@ -159,10 +193,16 @@ class Replica:
         while added:
             yield added.pop()[2]
 
-    def happen(self, happening: Sequence[Event]) -> list[Entry]:
+    def happen(self, happening: Sequence[Event | RepositoryEvent]) -> list[Entry]:
         """Lets events happen, each with its own serial. Raises ReplicaError at the first impossible one."""
         entries = []
         for event in happening:
+            if isinstance(event, RepositoryEvent):
+                after_event = happen_to_repository(self.repositories, event, self.now + timedelta(seconds=1))
+                self.now += timedelta(seconds=1)
+                entries.append(Entry(self.serial, event.event, after_event.full_name, None))
+                self.journal.append(entries[-1])
+                continue
             normalized = str(canonicalize_name(event.project))
             before = self.project(normalized)
             after = self._after(event, before)

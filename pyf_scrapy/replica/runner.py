@@ -22,6 +22,8 @@ from pyf_scrapy.replica.faults import Rule
 from pyf_scrapy.replica.options import Options
 from pyf_scrapy.replica.replica import Replica
 from pyf_scrapy.replica.server import serve
+from pyf_scrapy.replica.service_options import ServiceOptions
+from pyf_scrapy.replica.services import CLICKPY, GITHUB, PYPISTATS
 
 
 class Handle:
@@ -62,12 +64,34 @@ class Handle:
         self._call("PUT", "clock", {"now": now})
 
     def advance(self, seconds: float) -> None:
-        """Lets time pass, for the next event and for the CDN."""
+        """Lets time pass, for the next event, the CDN and the services."""
         self._call("POST", "advance", {"seconds": seconds})
 
     def cdn(self, options: Mapping[str, Any] | None) -> None:
         """Puts an empty CDN in front (the values of CdnOptions), None takes it away. Raises ReplicaError."""
         self._call("PUT", "cdn", options)
+
+    def services(self, **options: Any) -> None:
+        """Puts options of the services in force (ServiceOptions); those left out get their defaults.
+
+        All budgets are full again. Raises ReplicaError.
+        """
+        self._call("PUT", "services", options)
+
+    @property
+    def github_url(self) -> str:
+        """The address of GitHub's API."""
+        return self.url + GITHUB
+
+    @property
+    def pypistats_url(self) -> str:
+        """The address of pypistats, which `/api/packages/NAME/recent` stands below."""
+        return self.url + PYPISTATS
+
+    @property
+    def clickpy_url(self) -> str:
+        """The address of ClickPy."""
+        return self.url + CLICKPY
 
     def _call(self, method: str, endpoint: str, body: object = None) -> Any:
         connection = HTTPConnection(urlsplit(self.url).netloc, timeout=60)
@@ -89,6 +113,7 @@ def running_replica(
     latency: float = 0.0,
     rules: Sequence[Rule] = (),
     cdn: CdnOptions | None = None,
+    services: ServiceOptions | None = None,
 ) -> Iterator[Handle]:
     """A replica at an address of its own until the block ends. Raises ReplicaError, OSError."""
     replica = Replica(options)
@@ -97,7 +122,7 @@ def running_replica(
     stop = asyncio.Event()
 
     async def run() -> None:
-        async with serve(replica, latency=latency, rules=rules, cdn=cdn) as url:
+        async with serve(replica, latency=latency, rules=rules, cdn=cdn, services=services) as url:
             started.append((url, asyncio.get_running_loop()))
             ready.set()
             await stop.wait()

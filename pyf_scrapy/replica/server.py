@@ -16,12 +16,14 @@ from pyf_scrapy.replica.failing import failure
 from pyf_scrapy.replica.faults import Plan, Rule
 from pyf_scrapy.replica.pypi import PyPI, Question, understand
 from pyf_scrapy.replica.replica import Replica
+from pyf_scrapy.replica.service_options import ServiceOptions
+from pyf_scrapy.replica.services import CLICKPY, GITHUB, KINDS, service
 
 _NO_PAGE = Answer(b"404 Not Found", "text/plain; charset=UTF-8", 404)
 
 
 class Server:
-    """One replica behind HTTP: counts, delays and spoils requests, and lets the services answer the rest."""
+    """One replica behind HTTP: counts, delays and spoils requests, and lets others answer the rest."""
 
     def __init__(
         self,
@@ -30,8 +32,9 @@ class Server:
         latency: float = 0.0,
         rules: Sequence[Rule] = (),
         cdn: CdnOptions | None = None,
+        services: ServiceOptions | None = None,
     ) -> None:
-        self.control = Control(replica)
+        self.control = Control(replica, services)
         self.control.plan = Plan(list(rules))
         self.control.switch_cdn(cdn)
         self._pypi = PyPI(replica)
@@ -41,14 +44,20 @@ class Server:
         """The aiohttp application."""
         application = web.Application(client_max_size=64 * 2**20)
         application.add_routes(self.control.routes())
+        for prefix in (GITHUB, CLICKPY):
+            application.router.add_post(f"{prefix}{{path:(?:/.*)?}}", self._handle)
         application.router.add_get("/{path:.*}", self._handle)
         return application
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         path = unquote(request.raw_path.partition("?")[0])
         question = understand(path, request.headers.get("Accept", ""))
+        kind = service(path) or (question.kind if question else "other")
+        services = self.control.services if kind in KINDS else None
         statistics = self.control.statistics
         statistics.begin(path, request.headers.get("User-Agent", ""))
+        if services:
+            services.begin(kind, request)
         status = sent = 0
         try:
             if self._latency:
@@ -60,22 +69,30 @@ class Server:
                 return web.Response()
             response, sent = await send(
                 request,
-                await self._answer(question, path, rule),
+                await self._answer(kind, question, path, request, rule),
                 cut=rule is not None and rule.fault == "cut",
             )
             status = response.status
             return response
         finally:
-            statistics.end(question.kind if question else "other", status, sent)
+            statistics.end(kind, status, sent)
+            if services:
+                services.end(kind, status)
 
-    async def _answer(self, question: Question | None, path: str, rule: Rule | None) -> Answer:
+    async def _answer(
+        self, kind: str, question: Question | None, path: str, request: web.Request, rule: Rule | None
+    ) -> Answer:
         lag = None
         if rule:
-            if spoiled := failure(rule, question.kind if question else "other"):
+            if spoiled := failure(rule, kind):
+                if kind in KINDS:
+                    self.control.services.spoiled(kind, request, spoiled)
                 return spoiled
             if rule.fault == "slow":
                 await asyncio.sleep(rule.delay)
             lag = rule.serial_lag if rule.fault == "stale" else None
+        if kind in KINDS:
+            return await self.control.services.answer(kind, path, request)
         if question is None:
             return _NO_PAGE
         cdn = self.control.cdn
@@ -93,13 +110,15 @@ async def serve(
     latency: float = 0.0,
     rules: Sequence[Rule] = (),
     cdn: CdnOptions | None = None,
+    services: ServiceOptions | None = None,
 ) -> AsyncIterator[str]:
     """Serves in the running loop and gives the address (`http://127.0.0.1:PORT`).
 
-    Port 0 lets the system choose; `latency` in seconds is added to every answer; `cdn` puts a CDN in front.
+    Port 0 lets the system choose; `latency` in seconds is added to every answer; `cdn` puts a CDN in front;
+    `services` are the options of GitHub, pypistats and ClickPy, below `/github`, `/pypistats` and `/clickpy`.
     Raises OSError when the address is taken.
     """
-    server = Server(replica, latency=latency, rules=rules, cdn=cdn)
+    server = Server(replica, latency=latency, rules=rules, cdn=cdn, services=services)
     runner = web.AppRunner(server.application(), access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     try:

@@ -13,7 +13,7 @@ class Statistics:
 
     def __init__(self) -> None:
         self.requests: Counter[str] = Counter()
-        """By kind: index, index-html, simple, simple-html, project, release, feed, other."""
+        """By kind: index, index-html, simple, simple-html, project, release, feed, other; services.KINDS."""
         self.statuses: Counter[int] = Counter()
         self.paths: Counter[str] = Counter()
         self.user_agents: Counter[str] = Counter()
@@ -37,7 +37,7 @@ class Statistics:
         self.requests[kind] += 1
         self.statuses[status] += 1
         self.bytes += sent
-        if status == 301:
+        if status == 301 and not kind.startswith("github"):  # there it tells of a renaming
             self.unnormalized += 1
 
     def report(self, *, paths: bool) -> dict[str, Any]:

@@ -58,6 +58,13 @@ class Project(msgspec.Struct, frozen=True):
     """As an event set it, "" = none; None: invented."""
     advisories: tuple[Advisory, ...] = ()
     """Those that events added."""
+    shared_repository: str | None = None
+    """The repository of several packages that it is developed in; None: it has one of its own."""
+
+    @property
+    def repository(self) -> str:
+        """Owner and name of the repository that its metadata name, at GitHub."""
+        return self.shared_repository or f"{self.words[0]}-{self.words[1]}/{self.name}"
 
     @property
     def latest(self) -> Release | None:

@@ -70,8 +70,8 @@ class Change:
     events: list[Happened] = field(default_factory=list)
 
 
-def pack(record: ProjectRecord | Metadata) -> bytes:
-    """Compress a record; the same record gives the same bytes."""
+def pack(record: msgspec.Struct | tuple[msgspec.Struct, ...]) -> bytes:
+    """Compress a record, or several; the same give the same bytes."""
     return zlib.compress(_encoder.encode(record))
 
 

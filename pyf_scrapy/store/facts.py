@@ -8,6 +8,7 @@ from sqlalchemy import case, select
 
 from pyf_scrapy.store.changes import unpack_metadata, unpack_project
 from pyf_scrapy.store.database import chunks
+from pyf_scrapy.store.enrichment import Enriched, enrichments
 from pyf_scrapy.store.part import KNOWN, NAMES, STANDINGS, VERSIONS, AnyRow, StorePart
 from pyf_scrapy.store.records import (
     GONE,
@@ -96,13 +97,20 @@ class Facts(StorePart):
                 for name, version, packed in connection.execute(_RELEASES, {"names": some}):
                     metadata.setdefault(name, {})[version] = packed
                 standings = {row[0]: Standing(*row) for row in connection.execute(STANDINGS, {"names": some})}
+                enriched = enrichments(connection, some)
             for name in some:
                 row = rows.get(name)
                 if row is not None and row.project is not None:
                     standing = standings.get(name, Standing(name))
-                    yield self._package(row, metadata.get(name, {}), standing)
+                    yield self._package(row, metadata.get(name, {}), standing, enriched[name])
 
-    def _package(self, row: AnyRow, metadata: dict[str, bytes | None], standing: Standing) -> StoredPackage:
+    def _package(
+        self,
+        row: AnyRow,
+        metadata: dict[str, bytes | None],
+        standing: Standing,
+        enriched: Enriched,
+    ) -> StoredPackage:
         return StoredPackage(
             name=row.name,
             normalized_name=row.normalized_name,
@@ -116,4 +124,7 @@ class Facts(StorePart):
                 for version, packed in metadata.items()
             },
             standing=standing,
+            link=enriched.link,
+            repository=enriched.repository,
+            downloads=enriched.downloads,
         )

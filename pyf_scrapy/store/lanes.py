@@ -1,17 +1,18 @@
-"""How far each source was read: indexes, feeds, and which entries of feeds are done."""
+"""How far each source was read: indexes, feeds, which entries of feeds are done, and notes of spiders."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
+from typing import Any
 
 from sqlalchemy import bindparam, delete, func, select
 
 from pyf_scrapy.store.database import chunks
 from pyf_scrapy.store.part import NAMES, StorePart
 from pyf_scrapy.store.records import FeedState, IndexRead
-from pyf_scrapy.store.tables import dedup, feeds, indexes
+from pyf_scrapy.store.tables import dedup, feeds, indexes, notes
 
 #: Seconds for which indexes that were read are remembered; longer than any outage to be looked back upon.
 INDEXES_KEPT = 40 * 86_400
@@ -21,7 +22,7 @@ _SEEN = select(dedup.c.key).where(dedup.c.key.in_(NAMES), dedup.c.expires_at > b
 
 
 class Lanes(StorePart):
-    """The methods of `Store` about PyPI's index, its feeds and the entries that are done."""
+    """The methods of `Store` about PyPI's index, its feeds, the entries that are done, and notes."""
 
     def note_index(self, serial: int | None, read_at: int, count: int) -> None:
         """Note that an index of `count` projects was read, or that it was not modified.
@@ -78,3 +79,17 @@ class Lanes(StorePart):
         with self._database.write() as connection:
             connection.execute(delete(dedup).where(expired))
             connection.execute(self._database.upsert(dedup), rows)
+
+    def remember(self, name: str, value: Any) -> None:
+        """Note a small value of JSON under a name, for later runs; None forgets it. On return it is safe
+        from a kill. Two that change the same note at once: the last one wins."""
+        with self._database.write() as connection:
+            if value is None:
+                connection.execute(delete(notes).where(notes.c.name == name))
+            else:
+                connection.execute(self._database.upsert(notes), [{"name": name, "value": value}])
+
+    def recall(self, name: str) -> Any:
+        """What was noted under a name, None when nothing is."""
+        with self._database.read() as connection:
+            return connection.execute(select(notes.c.value).where(notes.c.name == name)).scalar()

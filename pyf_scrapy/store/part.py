@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
-from sqlalchemy import BindParameter, Connection, Executable, Row, Select, bindparam, insert, select
+from sqlalchemy import BindParameter, Connection, Executable, Row, Select, bindparam, insert, select, update
 
 from pyf_scrapy.store.changes import Happened
 from pyf_scrapy.store.classifiers import ClassifierCodec
@@ -45,6 +45,12 @@ STANDINGS = select(standings).where(standings.c.normalized_name.in_(NAMES))
 #: Writes rows of `note`.
 NOTE = insert(events)
 
+_RISE = (
+    update(projects)
+    .where(projects.c.normalized_name == bindparam("rising_name"))
+    .values(revision=projects.c.revision + 1)
+)
+
 
 def note(at: int, name: str, event: Happened) -> dict[str, Any]:
     """The row of an event of a package."""
@@ -55,6 +61,11 @@ def execute(connection: Connection, statement: Executable, rows: list[dict[str, 
     """Execute a statement for each of the rows, if there are any."""
     if rows:
         connection.execute(statement, rows)
+
+
+def rise(connection: Connection, names: Iterable[str]) -> None:
+    """Raise the revisions of packages: something changed that a document can show."""
+    execute(connection, _RISE, [{"rising_name": name} for name in names])
 
 
 def rows_by_name(connection: Connection, query: Executable, names: Iterable[str]) -> dict[str, AnyRow]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, NamedTuple
 
 from pyf_scrapy.exceptions import StoreError
+from pyf_scrapy.metadata.repository_proof import Proof
 from pyf_scrapy.parsers.project_json import Metadata, ProjectRecord
+from pyf_scrapy.parsers.records import Contributor, DownloadCounts, RepositoryRecord
 
 ACTIVE = "active"
 EMPTY = "empty"
@@ -17,6 +19,10 @@ GONE = frozenset({VANISHED, REMOVED})
 
 #: The serial that stands for a project that is gone: it differs from any that an index may list again.
 UNLISTED_SERIAL = -2
+
+#: What a forge answered about a repository: its facts; a real 404; that it may not be shown (451, 403 on it
+#: alone); nothing of use, because something failed.
+RepositoryState = Literal["ok", "not_found", "blocked", "unavailable"]
 
 
 class UnstorableError(StoreError):
@@ -104,8 +110,80 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
+class RepositoryFacts:
+    """A repository as a forge answered at `fetched_at`, of whatever state. `key`: "github.com/owner/name".
+
+    `record` None = the answer brought none (not modified, an error): what is stored stays, with its `etag`
+    and `node_id`. `contributors` None likewise; `contributors_at` is when they were asked for, also in vain.
+    """
+
+    key: str
+    state: RepositoryState
+    fetched_at: int
+    etag: str | None = None
+    node_id: str | None = None
+    record: RepositoryRecord | None = None
+    contributors: tuple[Contributor, ...] | None = None
+    contributors_at: int | None = None
+
+    def shown(self) -> RepositoryFacts:
+        """These facts as documents may show them: one that is gone or blocked has only its state.
+
+        One whose forge failed shows what was known.
+        """
+        if self.state in ("ok", "unavailable"):
+            return self
+        return replace(self, record=None, contributors=None)
+
+
+class RepositoryAge(NamedTuple):
+    """The small facts of a repository: what is needed to decide whether to ask again, and how."""
+
+    key: str
+    state: RepositoryState
+    fetched_at: int
+    contributors_at: int | None
+    etag: str | None
+    node_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RepositoryLink:
+    """Which repository a package is of; `key` None = none that can be used, `problem` says why.
+
+    `url` and `label`: as the package claims it. `checked_at`: when the facts were read that this follows
+    from. `candidates`: the keys that its metadata name, best first. `publisher`: "owner/name" by the
+    attestations of `publisher_version`; None with a version = it has none.
+    """
+
+    normalized_name: str
+    key: str | None
+    checked_at: int
+    url: str | None = None
+    label: str | None = None
+    proof: Proof | None = None
+    problem: str | None = None
+    candidates: tuple[str, ...] = ()
+    publisher: str | None = None
+    publisher_version: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DownloadFacts:
+    """What a source of download figures answered; `counts` None = it does not know the package (404)."""
+
+    normalized_name: str
+    source: str
+    fetched_at: int
+    counts: DownloadCounts | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class StoredPackage:
-    """All that is known of a member. `serial` is that of the stored facts, not of the last check."""
+    """All that is known of a member. `serial` is that of the stored facts, not of the last check.
+
+    `repository`: that of `link.key`, as `RepositoryFacts.shown`. `downloads`: by source.
+    """
 
     name: str
     normalized_name: str
@@ -116,6 +194,9 @@ class StoredPackage:
     project: ProjectRecord
     releases: dict[str, Metadata | None]
     standing: Standing = Standing("")  # without a name it becomes an empty one of the package
+    link: RepositoryLink | None = None
+    repository: RepositoryFacts | None = None
+    downloads: Mapping[str, DownloadCounts] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.standing.normalized_name:

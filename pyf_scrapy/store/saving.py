@@ -10,6 +10,7 @@ from sqlalchemy import Connection, bindparam, delete, select, update
 
 from pyf_scrapy.store.changes import Change, Known, change, moved, reclassified, unpack_project
 from pyf_scrapy.store.database import chunks
+from pyf_scrapy.store.enrichment import forget_enrichment
 from pyf_scrapy.store.part import (
     KNOWN,
     NAMES,
@@ -70,7 +71,8 @@ class Saving(StorePart):
         The revision rises when anything changed that a document can show (its serial included). An answer
         older than what is stored is ignored. Releases that are no longer listed are removed; an answer that
         lists none (`files` is None) removes none. A package that was gone is back with an answer of the
-        same serial, too: the 404s may have been wrong. Of a recreated one no release is kept.
+        same serial, too: the 404s may have been wrong. Of a recreated one no release
+        is kept, nor its repository and downloads: they are another project's.
         """
         self._classifiers.learn(name for fact in facts for name in fact.project.metadata.classifiers)
         revisions: list[int] = []
@@ -147,6 +149,7 @@ class Saving(StorePart):
         execute(connection, self._database.upsert(releases), writes.releases)
         execute(connection, _FORGET_PAGE, writes.returned)
         execute(connection, self._database.upsert(standings), writes.recreated)
+        forget_enrichment(connection, [row["normalized_name"] for row in writes.recreated])
         execute(connection, NOTE, writes.notes)
         return revisions
 

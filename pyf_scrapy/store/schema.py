@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from sqlalchemy import Connection, inspect, select, text
 
@@ -11,7 +11,7 @@ from pyf_scrapy.store.database import Database
 from pyf_scrapy.store.tables import meta, metadata, projects
 
 #: The version that this program writes. Raise it together with a step in `MIGRATIONS`.
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 # Spelled out, not made from tables.py: a step stays what it was when the tables change again.
 _STANDINGS_AND_LANES = (
@@ -24,15 +24,40 @@ _STANDINGS_AND_LANES = (
     """CREATE TABLE dedup ("key" TEXT NOT NULL, expires_at BIGINT NOT NULL, PRIMARY KEY ("key"))""",
 )
 
+_ENRICHMENT = (
+    """CREATE TABLE repositories ("key" TEXT NOT NULL, state TEXT NOT NULL, fetched_at BIGINT NOT NULL,
+    contributors_at BIGINT, moved_to TEXT, etag TEXT, node_id TEXT, record {bytes}, contributors {bytes},
+    PRIMARY KEY ("key"))""",
+    """CREATE TABLE links (normalized_name {name} NOT NULL, "key" TEXT, proof TEXT, problem TEXT,
+    checked_at BIGINT NOT NULL, publisher TEXT, publisher_version TEXT, label TEXT, url TEXT,
+    candidates JSON NOT NULL, PRIMARY KEY (normalized_name))""",
+    """CREATE INDEX links_by_key ON links ("key")""",
+    """CREATE TABLE downloads (normalized_name {name} NOT NULL, source TEXT NOT NULL,
+    fetched_at BIGINT NOT NULL, as_of BIGINT, last_day BIGINT, last_week BIGINT, last_month BIGINT,
+    total BIGINT, PRIMARY KEY (normalized_name, source))""",
+    """CREATE TABLE notes (name TEXT NOT NULL, value JSON NOT NULL, PRIMARY KEY (name))""",
+)
+_TYPES = {
+    "sqlite": {"name": "TEXT", "bytes": "BLOB"},
+    "postgresql": {"name": 'TEXT COLLATE "C"', "bytes": "BYTEA"},
+}
 
-def _add_standings_and_lanes(connection: Connection) -> None:
-    name = 'TEXT COLLATE "C"' if connection.dialect.name == "postgresql" else "TEXT"
-    for statement in _STANDINGS_AND_LANES:
-        connection.execute(text(statement.format(name=name)))
+
+def _adding(statements: Sequence[str]) -> Callable[[Connection], None]:
+    """The step that executes these, with the types of the database."""
+
+    def step(connection: Connection) -> None:
+        for statement in statements:
+            connection.execute(text(statement.format(**_TYPES[connection.dialect.name])))
+
+    return step
 
 
 #: Version -> the step that turns a store of that version into one of the next.
-MIGRATIONS: dict[int, Callable[[Connection], None]] = {1: _add_standings_and_lanes}
+MIGRATIONS: dict[int, Callable[[Connection], None]] = {
+    1: _adding(_STANDINGS_AND_LANES),
+    2: _adding(_ENRICHMENT),
+}
 
 
 def prepare(database: Database, *, pypi_url: str | None, now: int) -> str | None:

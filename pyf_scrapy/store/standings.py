@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, select, update
 
 from pyf_scrapy.store.changes import Happened
 from pyf_scrapy.store.database import chunks
-from pyf_scrapy.store.part import NAMES, NOTE, STANDINGS, StorePart, execute, note, without_repeats
+from pyf_scrapy.store.part import NAMES, NOTE, STANDINGS, StorePart, execute, note, rise, without_repeats
 from pyf_scrapy.store.records import ACTIVE, REMOVED, VANISHED, PageSaid, Standing, Verified
 from pyf_scrapy.store.tables import packages, projects, standings
 
@@ -28,11 +28,6 @@ _KEPT = (
     .where(projects.c.status != REMOVED)
 )
 _VANISHED = select(projects.c.normalized_name, projects.c.checked_at).where(projects.c.status == VANISHED)
-_RISE = (
-    update(projects)
-    .where(projects.c.normalized_name == bindparam("rising_name"))
-    .values(revision=projects.c.revision + 1)
-)
 
 
 class Standings(StorePart):
@@ -103,11 +98,11 @@ class Standings(StorePart):
                     now, event = _marked(now, one.page)
                 rows.append(asdict(now))
             if event is not None:
-                rising.append({"rising_name": name})
+                rising.append(name)
                 notes.append(note(one.at, name, event))
             changed.append(event is not None)
         execute(connection, self._database.upsert(standings), rows)
-        execute(connection, _RISE, rising)
+        rise(connection, rising)
         execute(connection, NOTE, notes)
         return changed
 

@@ -11,16 +11,19 @@ from pyf_scrapy.exceptions import StoreError
 from pyf_scrapy.store import schema
 from pyf_scrapy.store.classifiers import ClassifierCodec
 from pyf_scrapy.store.database import Database
+from pyf_scrapy.store.downloads import Downloads
 from pyf_scrapy.store.facts import Facts
 from pyf_scrapy.store.indexing import Indexing
 from pyf_scrapy.store.journal import Journal
 from pyf_scrapy.store.lanes import Lanes
+from pyf_scrapy.store.links import Links
 from pyf_scrapy.store.locks import FileLock
+from pyf_scrapy.store.repositories import Repositories
 from pyf_scrapy.store.saving import Saving
 from pyf_scrapy.store.standings import Standings
 
 
-class Store(Facts, Saving, Standings, Lanes, Indexing, Journal):
+class Store(Facts, Saving, Standings, Repositories, Links, Downloads, Lanes, Indexing, Journal):
     """The facts, their revisions and what the index has of them. Thread-safe, for any number of processes.
 
     `url` is a SQLAlchemy URL (sqlite:////PATH or postgresql+psycopg://...). `pypi_url` is whose facts these

@@ -119,6 +119,56 @@ failures = Table(
     Column("next_try", BigInteger, nullable=False),
 )
 
+repositories = Table(
+    "repositories",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("state", Text, nullable=False),
+    Column("fetched_at", BigInteger, nullable=False),
+    Column("contributors_at", BigInteger),
+    Column("moved_to", Text),  # of a former name: the key it has now, and no facts
+    Column("etag", Text),
+    Column("node_id", Text),
+    Column("record", LargeBinary),
+    Column("contributors", LargeBinary),
+)
+
+links = Table(
+    "links",
+    metadata,
+    Column("normalized_name", _name, primary_key=True),
+    Column("key", Text),
+    Column("proof", Text),
+    Column("problem", Text),
+    Column("checked_at", BigInteger, nullable=False),
+    Column("publisher", Text),
+    Column("publisher_version", Text),
+    Column("label", Text),
+    Column("url", Text),
+    Column("candidates", _json, nullable=False),
+)
+Index("links_by_key", links.c.key)
+
+downloads = Table(
+    "downloads",
+    metadata,
+    Column("normalized_name", _name, primary_key=True),
+    Column("source", Text, primary_key=True),
+    Column("fetched_at", BigInteger, nullable=False),
+    Column("as_of", BigInteger),  # None = asked, but the source does not know the package
+    Column("last_day", BigInteger),
+    Column("last_week", BigInteger),
+    Column("last_month", BigInteger),
+    Column("total", BigInteger),
+)
+
+notes = Table(
+    "notes",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("value", _json, nullable=False),
+)
+
 indexes = Table(
     "indexes",
     metadata,

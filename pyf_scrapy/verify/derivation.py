@@ -5,8 +5,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 from typing import Any
 
-from pyf_scrapy.items import PackageItem, package_item
-from pyf_scrapy.metadata.health import health
+from pyf_scrapy.items import PackageItem, health_of, package_item
 from pyf_scrapy.metadata.renderer import Renderer, render_releases
 from pyf_scrapy.metadata.versions import version_fields
 from pyf_scrapy.profiles import Profile
@@ -30,8 +29,7 @@ class Derived:
             now = next(iter(self._made), self._today)
         if now not in self._made:
             item = self._item
-            if item.releases:
-                item.health = health(item.releases, item.descriptions.get(item.releases[0].version), now)
+            item.health = health_of(item, now)
             made = documents(item, self._profile, now, all_texts=self._all_texts)
             self._made[now] = {document["id"]: document for document in made}
         return self._made[now]

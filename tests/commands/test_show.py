@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -23,8 +24,28 @@ def test_any_spelling_of_the_name_shows_the_page(
     facts = {line.split()[0]: line for line in lines if line and not line.startswith(" ")}
     assert {"released", "licence", "author", "addresses", "releases", "serial", "health"} <= set(facts)
     assert facts["releases"].split()[1] == f"{len(package.releases)}:"
-    assert {"recency", "documentation", "metadata"} <= set(facts)
     assert all(len(line) <= 80 for line in lines)
+
+
+def test_the_score_is_explained_to_the_last_point(run: Run, world: World, capsys: Capture) -> None:
+    """Who reads a score and cannot add it up has no reason to believe it."""
+    assert run("show", world.package.name, "-p", "plone") == 0
+    lines = capsys.readouterr().out.splitlines()
+    (facts, table), advice = (
+        [place for place, line in enumerate(lines) if line.startswith(first)]
+        for first in ("health ", "gain ")
+    )
+    assert re.fullmatch(r"health +\d+ of 100, confidence \d+ %", lines[facts])
+    end = lines[table].index("points") + len("points")
+    cells = [line[end - len("points") : end].strip() for line in lines[table + 2 : advice[0] - 1]]
+    *points, score = [int(cell) for cell in cells if cell]
+    assert sum(points) == score == int(lines[facts].split()[1])
+    for title in ("latest upload", "README", "licence", "stars", "known vulnerabilities"):
+        assert any(line.startswith(title) for line in lines[table:])
+    gains = [line.split()[0] for line in lines[advice[0] + 2 :] if not line.startswith(" ")]
+    assert all(re.fullmatch(r"\+\d+|\?", gain) for gain in gains)
+    known = [int(gain) for gain in gains if gain != "?"]
+    assert known == sorted(known, reverse=True) != []
 
 
 def test_partial_releases_are_counted_on_the_page(run: Run, world: World, capsys: Capture) -> None:
@@ -52,7 +73,9 @@ def test_json_has_the_latest_document_and_a_line_for_each_release(
     assert list(found) == ["name", "collection", "latest", "versions"]
     assert (found["name"], found["collection"]) == (world.package.name, "plone")
     assert found["latest"]["is_latest"] is True
-    assert found["latest"]["health_score_breakdown"]["recency"]["max_points"] == 40
+    breakdown = found["latest"]["health_score_breakdown"]
+    assert breakdown["recency"]["max_points"] == 40
+    assert sum(point["points"] for point in breakdown["points"]) == found["latest"]["health_score"]
     versions = {version["version"]: version for version in found["versions"]}
     assert set(versions) == {release.version for release in world.package.releases}
     assert found["versions"][0]["version"] == found["latest"]["version"]

@@ -21,8 +21,8 @@ import msgspec
 import pytest
 
 from pyf_scrapy.exceptions import FetchError, ParseError
-from pyf_scrapy.items import package_item
-from pyf_scrapy.metadata.health import health
+from pyf_scrapy.items import health_of, package_item
+from pyf_scrapy.metadata.descriptions import render
 from pyf_scrapy.metadata.renderer import Renderer
 from pyf_scrapy.parsers.project_json import ProjectRecord, parse_project
 from pyf_scrapy.parsers.simple_index import SimplePage
@@ -190,10 +190,14 @@ class TestNothingDiffers:
         with place.store() as store:
             package = store.load_package(names[0])
             assert package is not None
-            recency = health(package_item(package).releases, None, later.date()).breakdown["recency"]
-            assert recency != old["health_score_breakdown"]["recency"]
-            old["health_score_breakdown"]["recency"] = recency
-            old["health_score"] = sum(part["points"] for part in old["health_score_breakdown"].values())
+            item = package_item(package)
+            said = item.releases[0].metadata
+            item.descriptions = {said.version: render(said.description, said.description_content_type)}
+            aged = health_of(item, later.date())
+            assert aged is not None
+            assert aged.breakdown["recency"] != old["health_score_breakdown"]["recency"]
+            old["health_score_breakdown"] = aged.breakdown
+            old["health_score"] = aged.score
             old[CALCULATED] = int(later.timestamp())
             noted = store.indexed("plone", names[:1])[names[0]].hashes | {old["id"]: document_hash(old)}
             store.finish_index("plone", [(names[0], package.revision, noted)])

@@ -62,6 +62,7 @@ _TEXTS: Final[Mapping[str, Sequence[bytes]]] = {
         b"Sunday, 22-Nov-26 10:00:00 GMT",
         b"22 Nov 2026",
     ),
+    "package_names": (b"kelp\nkelp-moor\na\n0\nkelp-2", b"kelp-org\nkelp" * 300, b"x" * 255),
     "versions": (
         b"1.0\n1.0.0\nv1.0\n2.0a1\n2.0rc1.post2.dev3\n1!3.0+kelp.7\n2004d\n1.0-alpha\n0.0.0.0\n1.0.dev0",
         b"20260101\n1.0-SNAPSHOT\n1.0 beta\nunknown\n1_0\n1.0.post\n1-1\n" + b"9" * 300,

@@ -110,6 +110,9 @@ WORDS: Final[Mapping[str, Sequence[bytes]]] = {
         *_words(b"!`v`a`rc`.post`.dev`+`-`_`.`alpha`c`pre`rev` `\xd9\xa1`\xc2\xb2"),
         *(b"9" * 36, b"1" * 3999, b"1" * 5000, b"1." * 900, b"a1" * 900, b"+" + b"a." * 900),
     ),
+    "package_names": _words(
+        b"'`''`\\`\\'`)`--`/*`*/`;`{names}`{today}`%`\0`-`_`.`\n`A`\xd0\xb0`\xc4\xb1`FORMAT TSV"
+    ),
     "filenames": (
         *_words(
             b"-`_`.`.whl`.tar.gz`.zip`.egg`.exe`-py3-none-any`-cp311-cp311-`+`-1-`-1.0`--`1!`\0` `.post1`\n"
@@ -398,5 +401,11 @@ STRUCTURAL: Final[Mapping[str, Callable[[Random, bytes, str, Corpus], bytes]]] =
     "release_json": damaged_json,
     "simple_index": damaged_json,
     "simple_page": damaged_json,
+    "github_repository": damaged_json,
+    "github_contributors": damaged_json,
+    "github_batch": damaged_json,
+    "pypistats": damaged_json,
+    "clickpy": damaged_json,
+    "provenance": damaged_json,
     "feed": damaged_xml,
 }

@@ -10,6 +10,7 @@ import re
 import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from random import Random
 from typing import Any, Final, TypeVar
@@ -23,8 +24,24 @@ from pyf_scrapy.exceptions import ParseError, ProfileError, PyfError, UsageProbl
 from pyf_scrapy.metadata.releases import combine, latest_for, listed_versions, python_versions, text_versions
 from pyf_scrapy.metadata.versions import MAX_INT64, MAX_SORTABLE, version_fields
 from pyf_scrapy.middlewares.gates import retry_after
+from pyf_scrapy.parsers.clickpy import MAX_QUERY, NAMES_PER_QUERY, batches, bulk_query, parse_bulk
 from pyf_scrapy.parsers.filenames import ReleaseFinder
+from pyf_scrapy.parsers.github import (
+    MOST_CONTRIBUTORS,
+    RateLimit,
+    RepositoryRecord,
+    full_name,
+    identity,
+    license_id,
+    parse_contributors,
+    parse_message,
+    parse_repository,
+)
+from pyf_scrapy.parsers.github_graphql import MAX_ALIASES, parse_batch, repository_query
 from pyf_scrapy.parsers.project_json import File, Metadata, ProjectRecord, parse_project, parse_release
+from pyf_scrapy.parsers.provenance import parse_provenance
+from pyf_scrapy.parsers.pypistats import parse_recent
+from pyf_scrapy.parsers.records import DownloadCounts
 from pyf_scrapy.parsers.requirements_txt import requirement_names
 from pyf_scrapy.parsers.rss import parse_feed
 from pyf_scrapy.parsers.simple_index import files_by_version, parse_index, parse_simple_page
@@ -35,6 +52,7 @@ T = TypeVar("T")
 MAX_ERROR: Final = 2000  # characters of an error's line
 _NUL: Final = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _SORTABLE: Final = re.compile(r"[0-9a-z]+")
+_REPOSITORY: Final = re.compile(r"[A-Za-z0-9._-]{1,100}/[A-Za-z0-9._-]{1,100}")
 _SHA256: Final = re.compile(r"([0-9a-f]{64})?")
 _NOW: Final = 1_795_255_200.0
 
@@ -212,6 +230,140 @@ def read_feed(body: bytes, _: Path) -> bool:
     return True
 
 
+# --- GitHub
+
+
+def check_line(line: str) -> None:
+    """What a service says, as it is shown and stored."""
+    assert line.isprintable(), "not printable"
+    assert len(line) <= 300, "a novel"
+    assert line == line.strip()
+
+
+def check_repository(record: RepositoryRecord) -> None:
+    check_storable(record)
+    assert _REPOSITORY.fullmatch(f"{record.owner}/{record.name}"), "no part of a URL"
+    assert record.parent is None or _REPOSITORY.fullmatch(record.parent), "no repository"
+    for name in ("created_at", "pushed_at", "updated_at", "stars", "forks", "watchers", "open_issues"):
+        check_count(getattr(record, name))
+    for name in ("open_pull_requests", "open_issues_and_pulls", "latest_release_at"):
+        check_count(getattr(record, name))
+    assert record.license != "NOASSERTION"
+    assert record.packages is None
+
+
+def read_repository(body: bytes, _: Path) -> bool:
+    check_line(parse_message(body))
+    record = tried(lambda: parse_repository(body), ParseError)
+    if record is not None:
+        check_repository(record)
+    return record is not None
+
+
+def read_contributors(body: bytes, _: Path) -> bool:
+    people = tried(lambda: parse_contributors(body), ParseError)
+    for person in people or ():
+        check_storable(person)
+        check_count(person.contributions)
+        assert person.login.strip()
+    assert people is None or len(people) <= MOST_CONTRIBUTORS
+    return people is not None
+
+
+def read_batch(body: bytes, _: Path) -> bool:
+    check_line(parse_message(body))
+    batch = tried(lambda: parse_batch(body, 4), ParseError)
+    if batch is None:
+        return False
+    check_storable(batch)
+    assert sorted([*batch.records, *batch.missing]) == [0, 1, 2, 3], "forgotten, or twice"
+    assert set(batch.missing.values()) <= {"not_found", "blocked", "error"}
+    assert set(batch.files) <= set(batch.records)
+    for texts in batch.files.values():
+        assert set(texts) <= {"pyproject.toml", "setup.cfg", "setup.py"}
+        assert all(texts.values())
+    for record in batch.records.values():
+        check_repository(record)
+    for line in batch.errors:
+        check_line(line)
+    rate = batch.rate or RateLimit(0)
+    for count in (rate.remaining, rate.limit, rate.reset, rate.cost):
+        check_count(count)
+    return True
+
+
+def read_repository_names(body: bytes, _: Path) -> bool:
+    """Lines: owners and names in turn. Whatever they are, they stay values."""
+    lines = body.decode("utf-8", "replace").split("\n")
+    pairs = list(zip(lines[::2], lines[1::2], strict=False))[:200]
+    if not 1 <= len(pairs) <= MAX_ALIASES:
+        return False
+    asked = msgspec.json.decode(repository_query(pairs))
+    usual = msgspec.json.decode(repository_query([("k", "k")] * len(pairs)))
+    assert asked["query"] == usual["query"], "a name changed the query"
+    variables = asked["variables"]
+    places = range(len(pairs))
+    assert [(variables[f"o{place}"], variables[f"n{place}"]) for place in places] == pairs
+    return True
+
+
+# --- downloads and provenance
+
+
+def check_downloads(counts: DownloadCounts) -> None:
+    check_storable(counts)
+    figures = (counts.last_day, counts.last_week, counts.last_month, counts.total)
+    for figure in figures:
+        check_count(figure)
+    assert any(figure is not None for figure in figures), "it tells nothing"
+    assert counts.as_of % 86_400 == 0, "no day"
+    check_count(counts.as_of)
+
+
+def read_recent(body: bytes, _: Path) -> bool:
+    counts = tried(lambda: parse_recent(body, 1_795_219_200), ParseError)
+    if counts is not None:
+        check_downloads(counts)
+    return counts is not None
+
+
+def read_bulk(body: bytes, _: Path) -> bool:
+    found = tried(lambda: parse_bulk(body, 1_795_219_200), ParseError)
+    for name, counts in (found or {}).items():
+        check_name(name, name)
+        check_downloads(counts)
+    return found is not None
+
+
+def read_package_names(body: bytes, _: Path) -> bool:
+    """Lines: names to ask for. One that could change the query is refused."""
+    names = body.decode("utf-8", "surrogateescape").split("\n")
+    try:
+        queries = [bulk_query(batch, date(2026, 11, 22)) for batch in batches(names)]
+    except ValueError:
+        return False
+    asked: list[str] = []
+    for query in queries:
+        assert len(query.encode()) <= MAX_QUERY
+        asked += query.partition(" IN (")[2].partition(")")[0].split(",")
+        assert query.count("'") == 4 + 2 * query.count("','") + 2, "a quote"
+    assert asked == [f"'{name}'" for name in names]
+    assert len(names) <= NAMES_PER_QUERY * len(queries)
+    return True
+
+
+def read_provenance(body: bytes, _: Path) -> bool:
+    publishers = tried(lambda: parse_provenance(body), ParseError)
+    for publisher in publishers or ():
+        check_storable(publisher)
+        assert publisher.kind
+        parts = (publisher.repository or "a/b").split("/")
+        assert len(parts) >= 2, "no repository"
+        assert all(re.fullmatch(r"[\w.-]+", part, re.ASCII) for part in parts), "no repository"
+    assert len(set(publishers or ())) == len(publishers or ())
+    return publishers is not None
+
+
 # --- names and versions
 
 
@@ -299,6 +451,20 @@ READERS: Final = (
     Reader("simple index", "simple_index", (parse_index,), read_index, 2),
     Reader("simple page", "simple_page", (parse_simple_page, files_by_version), read_page, 4),
     Reader("feed", "feed", (parse_feed,), read_feed, 4),
+    Reader(
+        "GitHub repository",
+        "github_repository",
+        (parse_repository, parse_message, identity, full_name, license_id),
+        read_repository,
+        3,
+    ),
+    Reader("GitHub contributors", "github_contributors", (parse_contributors,), read_contributors, 2),
+    Reader("GitHub batch", "github_batch", (parse_batch,), read_batch, 3),
+    Reader("repository names", "package_names", (repository_query,), read_repository_names),
+    Reader("pypistats", "pypistats", (parse_recent,), read_recent, 2),
+    Reader("ClickPy", "clickpy", (parse_bulk,), read_bulk),
+    Reader("package names", "package_names", (batches, bulk_query), read_package_names),
+    Reader("provenance", "provenance", (parse_provenance,), read_provenance, 3),
     Reader("file names", "filenames", (ReleaseFinder,), read_file_names),
     Reader("versions", "versions", (version_fields,), read_versions),
     Reader("Retry-After", "retry_after", (retry_after,), read_retry_after),

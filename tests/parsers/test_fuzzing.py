@@ -1,6 +1,6 @@
 """Damaged documents by the thousand: one that crashes a reader would end a crawl for everybody else.
 
-`make test` reads the same 1,200 each time; `make soak` as many as PYF_FUZZ_SECONDS (60) allow, made
+`make test` reads the same 2,000 each time; `make soak` as many as PYF_FUZZ_SECONDS (60) allow, made
 from the seed PYF_SEED and, where they are at hand, PyPI's recorded answers.
 """
 
@@ -31,7 +31,7 @@ _SHARED = {"records", "wire"}
 
 def test_many_inputs_break_no_reader() -> None:
     fuzz = Fuzzing(SEED, own_corpus())
-    fuzz.run(inputs=1200)
+    fuzz.run(inputs=2000)
     assert not fuzz.findings
     # If mutations destroyed every document, or none, this would test nothing.
     for reader in READERS:

@@ -9,6 +9,7 @@ import json
 import re
 import tracemalloc
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,13 @@ from hypothesis import strategies as st
 
 from pyf_scrapy.exceptions import ParseError
 from pyf_scrapy.parsers import wire
+from pyf_scrapy.parsers.clickpy import parse_bulk
+from pyf_scrapy.parsers.github import parse_contributors, parse_message, parse_repository
+from pyf_scrapy.parsers.github_graphql import parse_batch
 from pyf_scrapy.parsers.project_json import parse_project, parse_release
+from pyf_scrapy.parsers.provenance import Publisher, parse_provenance
+from pyf_scrapy.parsers.pypistats import parse_recent
+from pyf_scrapy.parsers.records import Contributor, DownloadCounts
 from pyf_scrapy.parsers.rss import FeedEntry, parse_feed
 from pyf_scrapy.parsers.simple_index import SimplePage, files_by_version, parse_index, parse_simple_page
 
@@ -36,6 +43,24 @@ def parse_entries(body: bytes) -> Any:
     return Feed(parse_feed(body))
 
 
+class Several(msgspec.Struct):
+    contributors: tuple[Contributor, ...] = ()
+    publishers: tuple[Publisher, ...] = ()
+    downloads: dict[str, DownloadCounts] = {}
+
+
+def parse_people(body: bytes) -> Any:
+    return Several(contributors=parse_contributors(body))
+
+
+def parse_publishers(body: bytes) -> Any:
+    return Several(publishers=parse_provenance(body))
+
+
+def parse_downloads(body: bytes) -> Any:
+    return Several(downloads=parse_bulk(body, 1_795_219_200))
+
+
 PARSERS: tuple[Callable[[bytes], Any], ...] = (
     parse_project,
     parse_head,
@@ -43,6 +68,12 @@ PARSERS: tuple[Callable[[bytes], Any], ...] = (
     parse_index,
     parse_simple_page,
     parse_entries,
+    parse_repository,
+    parse_people,
+    partial(parse_batch, count=4),
+    partial(parse_recent, as_of=1_795_219_200),
+    parse_downloads,
+    parse_publishers,
 )
 CASES = sorted((Path(__file__).parent / "data").rglob("input.json"))
 INPUTS = [path.read_bytes() for path in CASES]
@@ -102,6 +133,7 @@ def mutations(draw: st.DrawFn) -> bytes:
 
 
 def check(body: bytes) -> None:
+    assert parse_message(body).isprintable()
     for parse in PARSERS:
         try:
             record = parse(body)
@@ -181,8 +213,15 @@ def test_deep_nesting(around: str, bracket: str, depth: int) -> None:
         b'{"name":"kelp","files":[%s{}]}' % (b"{}," * 5_000_000),
         b'{"name":"kelp","files":[],"versions":["x"%s]}' % (b',"y"' * 5_000_000),
         b'{"projects":[%s{}]}' % (b"{}," * 5_000_000),
+        b"[%s{}]" % (b"{}," * 5_000_000),
+        b'{"data":[%s{}]}' % (b"{}," * 5_000_000),
+        b'{"data":{%s"r0":null}}' % (b'"r1":0,' * 2_500_000),
+        b'{"version":1,"attestation_bundles":[%s{}]}' % (b"{}," * 5_000_000),
     ],
-    ids=["files", "releases", "members", "urls", "page files", "page versions", "projects"],
+    ids=[
+        *("files", "releases", "members", "urls", "page files", "page versions", "projects"),
+        *("contributors", "rows", "aliases", "bundles"),
+    ],
 )
 def test_many_tiny_elements_are_refused_before_they_are_built(body: bytes) -> None:
     """Built, each would take hundreds of megabytes to gigabytes."""

@@ -7,23 +7,39 @@ msgspec words. A shape listed here that stops parsing costs users the packages t
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
 from pyf_scrapy.exceptions import ParseError
+from pyf_scrapy.parsers.clickpy import parse_bulk
+from pyf_scrapy.parsers.github import parse_contributors, parse_repository
+from pyf_scrapy.parsers.github_graphql import Batch, parse_batch
 from pyf_scrapy.parsers.project_json import ProjectRecord, ReleaseRecord, parse_project, parse_release
+from pyf_scrapy.parsers.provenance import Publisher, parse_provenance
+from pyf_scrapy.parsers.pypistats import parse_recent
+from pyf_scrapy.parsers.records import Contributor, DownloadCounts, RepositoryRecord
 from pyf_scrapy.parsers.simple_index import SimpleIndex, SimplePage, parse_index, parse_simple_page
 
-Record = ProjectRecord | ReleaseRecord | SimpleIndex | SimplePage
+#: The day of download figures that do not tell it, and how many repositories were asked for at once.
+AS_OF = 1_795_219_200
+COUNT = 4
 
 DATA = Path(__file__).parent / "data"
-PARSERS: dict[str, tuple[Callable[[bytes], Record], type[Record]]] = {
+PARSERS: dict[str, tuple[Callable[[bytes], Any], Any]] = {
     "project_json": (parse_project, ProjectRecord),
     "release_json": (parse_release, ReleaseRecord),
     "simple_index": (parse_index, SimpleIndex),
     "simple_page": (parse_simple_page, SimplePage),
+    "github_repository": (parse_repository, RepositoryRecord),
+    "github_contributors": (parse_contributors, tuple[Contributor, ...]),
+    "github_batch": (partial(parse_batch, count=COUNT), Batch),
+    "pypistats": (partial(parse_recent, as_of=AS_OF), DownloadCounts),
+    "clickpy": (partial(parse_bulk, as_of=AS_OF), dict[str, DownloadCounts]),
+    "provenance": (parse_provenance, tuple[Publisher, ...]),
 }
 CASES = sorted(path.parent.relative_to(DATA).as_posix() for path in DATA.rglob("input.json"))
 

@@ -129,6 +129,10 @@ def test_command_prints_its_address_and_ends_at_once(number: signal.Signals) -> 
             r"Replica of PyPI with 300 projects \(seed 5\) at (http://127\.0\.0\.1:\d+)\n", line
         )
         assert found
+        assert process.stdout is not None
+        assert process.stdout.readline() == (
+            f"GitHub at {found[1]}/github, pypistats at {found[1]}/pypistats, ClickPy at {found[1]}/clickpy\n"
+        )
         assert len(json.loads(get(found[1], "/simple/", accept=SIMPLE_JSON).body)["projects"]) == 300
         begun = time.monotonic()
         process.send_signal(number)
@@ -177,6 +181,9 @@ def test_command_at_an_address_of_another_machine() -> None:
         (["--publish", "-1"], "--publish -1.0: is not between 0 and 60000"),
         (["--lost-purges", "0.1"], "--lost-purges, --stale-nodes and --cdn-speed need --cdn"),
         (["--cdn", "--lost-purges", "2"], "cdn: lost_purges=2.0 is not a share"),
+        (["--service", "sped=1"], "services: unknown option 'sped'"),
+        (["--service", "speed=fast"], "services: Expected `float`"),
+        (["--monorepos", "2"], "monorepos: 2.0 is not a share"),
         (["--cdn", "--stale-nodes", "4"], "cdn: stale_nodes=4 is not between 0 and 3 nodes"),
     ],
 )

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from pyf_scrapy.exceptions import ParseError
 from pyf_scrapy.items import PackageItem
 from pyf_scrapy.metadata.descriptions import Description, render
-from pyf_scrapy.metadata.health import Health, health
+from pyf_scrapy.metadata.health import Health, HealthFacts, health
 from pyf_scrapy.metadata.releases import combine
 from pyf_scrapy.parsers.project_json import parse_project
 from pyf_scrapy.parsers.records import File, Vulnerability
@@ -406,7 +406,7 @@ def test_documents_of_real_projects_are_taken_by_the_server(client: typesense.Cl
         description = render(project.metadata.description, "text/plain")
         one = Made(project.name, project.normalized_name, project.serial or 0, project, releases)
         one.descriptions = {releases[0].version: description}
-        one.health = health(releases, description, TODAY)
+        one.health = health(HealthFacts(releases, description, project), TODAY)
         for document in documents(one, EVERYTHING, TODAY):
             check(document)
             made[document["id"]] = document

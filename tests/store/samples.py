@@ -4,8 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from pyf_scrapy.metadata.repository_proof import Proof
 from pyf_scrapy.parsers.project_json import File, Metadata, ProjectRecord, Role
-from pyf_scrapy.store import Check, PackageFacts, PageSaid, Verified
+from pyf_scrapy.parsers.records import Contributor, DownloadCounts, RepositoryRecord
+from pyf_scrapy.store import (
+    Check,
+    DownloadFacts,
+    PackageFacts,
+    PageSaid,
+    RepositoryFacts,
+    RepositoryLink,
+    RepositoryState,
+    Verified,
+)
 
 PLONE = ("Framework :: Plone", "Framework :: Plone :: 6.0")
 
@@ -105,3 +116,44 @@ def verified(
 ) -> Verified:
     """PyPI's marker, read from a page."""
     return Verified(name, at, PageSaid(status, reason, etag), '"j"')
+
+
+def repository(
+    key: str,
+    state: RepositoryState = "ok",
+    *,
+    at: int = 2000,
+    stars: int | None = None,
+    created_at: int | None = None,
+    commits: int | None = None,
+    asked_at: int | None = None,
+) -> RepositoryFacts:
+    """With a record if `stars` are given, with a contributor if `commits` are."""
+    _, owner, name = key.split("/")
+    record = RepositoryRecord(f"R_{name}", owner, name, created_at=created_at, stars=stars)
+    return RepositoryFacts(
+        key,
+        state,
+        at,
+        etag=None if stars is None else f'"{stars}"',
+        node_id=None if stars is None else record.node_id,
+        record=None if stars is None else record,
+        contributors=None if commits is None else (Contributor("ann", commits),),
+        contributors_at=asked_at,
+    )
+
+
+def link(
+    name: str, key: str | None = None, *, at: int = 2000, proof: Proof | None = None, url: str | None = None
+) -> RepositoryLink:
+    """A link to a repository; without one, with the problem of having none."""
+    problem = "no_repo_url" if key is None else None
+    return RepositoryLink(name, key, at, url=url, proof=proof, problem=problem)
+
+
+def downloads(
+    name: str, day: int | None = 1, *, at: int = 2000, source: str = "pypistats", as_of: int = 0
+) -> DownloadFacts:
+    """Figures of the day `as_of`; `day` None = the source does not know the package."""
+    counts = None if day is None else DownloadCounts(source, as_of, last_day=day)
+    return DownloadFacts(name, source, at, counts)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+
+from pyf_scrapy.exceptions import StoreError
 from pyf_scrapy.store import FeedState, IndexRead, Store
 from pyf_scrapy.store.lanes import INDEXES_KEPT
 
@@ -58,3 +61,26 @@ def test_expired_keys_do_not_pile_up(store: Store) -> None:
     store.mark_seen({"by the clock": 2**40})
     with store._database.read() as connection:
         assert connection.exec_driver_sql("SELECT count(*) FROM dedup").scalar_one() == 1
+
+
+def test_notes_outlive_the_process(store: Store, url: str) -> None:
+    """What a killed spider used of a source's budget is used; else the next one is locked out."""
+    assert store.recall("pypistats") is None
+    store.remember("github", {"closed_until": 5000, "why": "étude"})
+    store.remember("pypistats", [1000.5, 1001.25])
+    store.remember("pypistats", [1002.5])
+    with Store(url) as other:
+        assert other.recall("github") == {"closed_until": 5000, "why": "étude"}
+        assert other.recall("pypistats") == [1002.5]
+        other.remember("pypistats", None)
+    assert store.recall("pypistats") is None
+    store.remember("zero", 0)
+    store.remember("no", False)
+    assert (store.recall("zero"), store.recall("no")) == (0, False)
+
+
+def test_what_cannot_be_noted_is_a_store_error(store: Store) -> None:
+    store.remember("budget", 1)
+    with pytest.raises(StoreError):
+        store.remember("budget", {1, 2})
+    assert store.recall("budget") == 1

@@ -15,10 +15,21 @@ from sqlalchemy import Connection, text
 
 import pyf_scrapy
 from pyf_scrapy.exceptions import OtherStoreError, StoreError
-from pyf_scrapy.store import FeedState, IndexRead, Standing, Store, Verified, schema
+from pyf_scrapy.metadata.repository_proof import Proof
+from pyf_scrapy.parsers.records import Contributor, RepositoryRecord
+from pyf_scrapy.store import (
+    FeedState,
+    IndexRead,
+    RepositoryFacts,
+    RepositoryLink,
+    Standing,
+    Store,
+    Verified,
+    schema,
+)
 from pyf_scrapy.store.tables import metadata
 
-from .samples import check, facts
+from .samples import check, downloads, facts, link, repository
 
 CHECKOUT = Path(pyf_scrapy.__file__).parents[1]
 SCHEMAS = sorted(Path(__file__).parent.glob("schema_*.sql"))
@@ -173,6 +184,11 @@ def test_the_schemas_of_older_versions_are_opened(tmp_path: Path, old: Path) -> 
         assert store.feeds()[0].polled_at == 1790001000
         assert store.seen_keys(["key"], 1790001000) == {"key"}
         assert store.status().projects == 3
+        assert store.save_links([link("some-pkg", "github.com/a/b")]) == 1
+        assert store.save_repositories([repository("github.com/a/b", stars=1)]) == 1
+        assert store.save_downloads([downloads("some-pkg")]) == 1
+        store.remember("name", [1])
+        assert store.recall("name") == [1]
     Store(f"sqlite:///{tmp_path / 'new.sqlite'}").close()
     assert _columns(path) == _columns(tmp_path / "new.sqlite"), (
         "the tables changed: raise SCHEMA_VERSION and add a step to MIGRATIONS"
@@ -190,6 +206,33 @@ def test_what_version_2_knew_is_still_known(tmp_path: Path) -> None:
         url = "https://pypi.org/rss/updates.xml"
         assert store.feeds() == [FeedState(url, '"f"', 1790000000, 1790000060)]
         assert store.seen_keys(["pyf:dedup:new:old-pkg"], 1790000000) == {"pyf:dedup:new:old-pkg"}
+
+
+def test_what_version_3_knew_is_still_known(tmp_path: Path) -> None:
+    path = tmp_path / "old.sqlite"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(SCHEMAS[2].read_text())
+    with Store(f"sqlite:///{path}") as store:
+        key, former = "github.com/old/pkg", "github.com/older/pkg"
+        record = RepositoryRecord("R_1", "Old", "Pkg", archived=False, created_at=1500000000, stars=7)
+        people = (Contributor("ann", 3, "https://example.org/a.png"),)
+        known = RepositoryFacts(key, "ok", 1790000000, '"r"', "R_1", record, people, 1790000060)
+        assert store.repositories([key, former]) == {key: known, former: known}
+        assert store.links(["old-pkg"]) == {
+            "old-pkg": RepositoryLink(
+                "old-pkg",
+                key,
+                1790000000,
+                url="https://github.com/older/pkg",
+                label="Source",
+                proof=Proof.NAMED,
+                candidates=(former,),
+                publisher="old/pkg",
+                publisher_version="1.0",
+            )
+        }
+        assert store.download_ages(["old-pkg"], "pypistats") == {"old-pkg": 1790000000}
+        assert store.recall("github") == {"until": 1790000900}
 
 
 def test_a_newer_program_upgrades_and_an_older_one_refuses(
@@ -285,7 +328,7 @@ def _columns(path: Path) -> dict[str, list[tuple[object, ...]]]:
     with closing(sqlite3.connect(path)) as connection:
         return {
             table: [row[1:6] for row in connection.execute(f"PRAGMA table_xinfo({table})")]
-            for table in [*metadata.tables, "releases_partial"]
+            for table in [*metadata.tables, "releases_partial", "links_by_key"]
         }
 
 

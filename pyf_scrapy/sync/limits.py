@@ -1,0 +1,135 @@
+"""How much a service still allows, and how long to wait when it does not. Pure: each call is told the time.
+
+GitHub says four things by 403: the primary limit is used up, a secondary limit was hit, this repository is
+blocked, and this list is too long. Only the first two are about time.
+https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from pyf_scrapy.parsers import wire
+from pyf_scrapy.parsers.github import RateLimit
+
+__all__ = ["LONGEST_PAUSE", "PYPISTATS", "Budget", "RateLimit", "pause", "rate_limit"]
+
+#: pypistats.org counts requests of an address in windows: (seconds, requests). Its source has them in
+#: `pypistats/run.py`; no header tells them, and a 429 does not say how long.
+PYPISTATS: Final = ((1.0, 5), (60.0, 30))
+
+#: Seconds. GitHub asks for at least a minute, growing; its longest window is an hour.
+_SECONDARY: Final = 60.0
+LONGEST_PAUSE: Final = 3600.0
+
+_REFUSALS: Final = (403, 429)
+#: GraphQL says 200 to what it refuses, and the message tells.
+_LIMITED: Final = ("rate limit", "abuse")
+#: What a 403 says that is no question of time; also in a message that speaks of limits.
+_PERMANENT: Final = ("access blocked", "too large to list")
+
+
+def rate_limit(headers: Mapping[str, str]) -> RateLimit | None:
+    """What GitHub's headers say about the primary limit; None when they do not.
+
+    Names are found in any spelling: X-RateLimit-*, X-Ratelimit-*, x-ratelimit-*.
+    """
+    named = {name.lower(): value.strip() for name, value in headers.items()}
+    remaining = wire.as_count(named.get("x-ratelimit-remaining"))
+    if remaining is None:
+        return None
+    return RateLimit(
+        remaining=remaining,
+        limit=wire.as_count(named.get("x-ratelimit-limit")),
+        reset=wire.as_count(named.get("x-ratelimit-reset")),
+        resource=named.get("x-ratelimit-resource", ""),
+    )
+
+
+def pause(
+    status: int,
+    headers: Mapping[str, str],
+    message: str,
+    now: float,
+    *,
+    told: float | None,
+    attempt: int = 1,
+) -> float | None:
+    """Seconds to wait before the next request to GitHub; None when this answer is no reason to wait.
+
+    `message` is `parse_message` of the body ("" for a usual answer), `now` epoch seconds, `told` the seconds
+    of Retry-After (`middlewares.gates.retry_after`), `attempt` (from 1) how often in a row GitHub refused.
+
+    Refused (403 or 429, or 200 with a message about rate limits), the wait is what Retry-After tells, else
+    until the primary limit is reset, else 60 s, doubled by each attempt up to an hour. None for a 403 about
+    the repository alone (blocked, list too large) or about who asks (push access, user agent). An answer
+    that is no refusal but took the last of the primary limit also tells to wait until the reset.
+    """
+    said = message.lower()
+    limited = any(words in said for words in _LIMITED)
+    refused = status in _REFUSALS or (status == 200 and limited)
+    if refused and told:
+        return told
+    if refused and any(words in said for words in _PERMANENT):
+        return None
+    limit = rate_limit(headers)
+    exhausted = limit is not None and limit.remaining == 0
+    if limit is not None and exhausted and limit.reset is not None and limit.reset > now:
+        # One more second as clocks differ; a reset beyond an hour is a clock that is wrong.
+        return min(limit.reset - now, LONGEST_PAUSE) + 1.0
+    # A 403 that says nothing at all comes from before the API, from what guards it.
+    silent = limit is None and not said
+    if refused and (status == 429 or limited or exhausted or silent):
+        return min(_SECONDARY * 2.0 ** min(attempt - 1, 10), LONGEST_PAUSE)
+    return None
+
+
+class Budget:
+    """So many requests in any window of so many seconds, by the clock of the wall.
+
+    `windows` are (seconds, requests), all kept at once, each lengthened by `margin` seconds: a server counts
+    when a request arrives, so two that left a window apart may reach it in one. The times of the last
+    requests are plain numbers (`times`), so that a run that was killed is continued within its minute.
+    """
+
+    def __init__(self, windows: Iterable[tuple[float, int]], margin: float = 1.0) -> None:
+        """Raises ValueError when a window allows no request."""
+        self.windows = tuple(windows)
+        self.margin = margin
+        self._most = max((count for _, count in self.windows), default=0)
+        self._times: list[float] = []  # ascending, the last `_most`
+        if any(count < 1 for _, count in self.windows):
+            raise ValueError("a window must allow a request")
+
+    @classmethod
+    def from_times(
+        cls, windows: Iterable[tuple[float, int]], times: Iterable[float], margin: float = 1.0
+    ) -> Budget:
+        """A budget of which requests at these `times` (epoch seconds, in any order) are spent."""
+        budget = cls(windows, margin)
+        budget._times = sorted(times)[-budget._most :] if budget._most else []
+        return budget
+
+    def times(self) -> tuple[float, ...]:
+        """When the last requests started (epoch seconds, ascending): all that has to be kept."""
+        return tuple(self._times)
+
+    def next_at(self, now: float) -> float:
+        """The moment from which a request may start, `now` when it may at once (epoch seconds)."""
+        self._settle(now)
+        moments = (
+            self._times[-count] + seconds + self.margin
+            for seconds, count in self.windows
+            if len(self._times) >= count
+        )
+        return max((now, *moments))
+
+    def spent(self, now: float) -> None:
+        """A request starts."""
+        self._settle(now)
+        self._times = [*self._times, now][-self._most :] if self._most else []
+
+    def _settle(self, now: float) -> None:
+        """A clock that was set back must not hold the requests for as long as it was ahead."""
+        self._times = [min(time, now) for time in self._times]
