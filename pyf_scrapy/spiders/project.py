@@ -22,7 +22,6 @@ from pyf_scrapy.session import Target
 from pyf_scrapy.spiders import arguments
 from pyf_scrapy.spiders.asking import Ask
 from pyf_scrapy.spiders.base import PackageSpider
-from pyf_scrapy.spiders.fetching import etag_of
 from pyf_scrapy.spiders.verifying import Verifier
 from pyf_scrapy.sync.refresh import due
 from pyf_scrapy.sync.staleness import FIRST_DELAY, Promise
@@ -121,7 +120,7 @@ class ProjectSpider(PackageSpider):
             item = await super().understand(response, ask)
             if item is None or item.project is None:
                 return item
-        seen = await self.verifier.verify(ask, etag_of(response))
+        seen = await self.verifier.verify(ask)
         if seen.newer is not None:
             # Its page is newer than its JSON: a cache forgot one of the two.
             self.ask_later(FIRST_DELAY, Ask(ask.name, Promise(serial=seen.newer), attempt=1))

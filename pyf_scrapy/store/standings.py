@@ -9,7 +9,15 @@ from sqlalchemy import Connection, bindparam, select, update
 
 from pyf_scrapy.store.changes import Happened
 from pyf_scrapy.store.database import chunks
-from pyf_scrapy.store.part import NAMES, NOTE, STANDINGS, StorePart, execute, note, without_repeats
+from pyf_scrapy.store.part import (
+    NAMES,
+    NOTE,
+    StorePart,
+    execute,
+    known_standings,
+    note,
+    without_repeats,
+)
 from pyf_scrapy.store.records import ACTIVE, REMOVED, VANISHED, PageSaid, Standing, Verified
 from pyf_scrapy.store.tables import packages, projects, standings
 
@@ -43,7 +51,7 @@ class Standings(StorePart):
         found: dict[str, Standing] = {}
         for some in chunks(names):
             with self._database.read() as connection:
-                found |= _standings(connection, some)
+                found |= known_standings(connection, some)
         return found
 
     def save_verified(self, verified: Sequence[Verified]) -> list[bool]:
@@ -92,13 +100,13 @@ class Standings(StorePart):
         known: dict[str, Standing] = {}
         for some in chunks(names):
             are_packages = connection.execute(_ARE_PACKAGES, {"names": some}).scalars().all()
-            known |= _standings(connection, are_packages)
+            known |= known_standings(connection, are_packages)
         changed, rows, notes, rising = [], [], [], []
         for one, name in zip(verified, names, strict=True):
             before = known.get(name)
             event = None
             if before is not None:
-                now = replace(before, project_etag=one.project_etag, verified_at=one.at)
+                now = replace(before, verified_at=one.at)
                 if one.page is not None:
                     now, event = _marked(now, one.page)
                 rows.append(asdict(now))
@@ -110,12 +118,6 @@ class Standings(StorePart):
         execute(connection, _RISE, rising)
         execute(connection, NOTE, notes)
         return changed
-
-
-def _standings(connection: Connection, names: Sequence[str]) -> dict[str, Standing]:
-    found = {name: Standing(name) for name in names}
-    found.update((row[0], Standing(*row)) for row in connection.execute(STANDINGS, {"names": names}))
-    return found
 
 
 def _marked(before: Standing, page: PageSaid) -> tuple[Standing, Happened | None]:
