@@ -60,6 +60,8 @@ class Collector:
         self.count = count
         self.stopping = stopping
         self.full = full
+        #: packages whose JSON and page were 404 in a refresh: only an index can tell whether they are gone
+        self.doubted: set[str] = set()
 
     async def collect(self, response: Response, ask: Ask) -> Collected:
         """What the project's JSON tells; facts of members are stored. Raises FetchError, ParseError."""
@@ -233,6 +235,8 @@ class Collector:
         if ask.is_promised or ask.refresh:
             # Deleted since the index was made, or one of the two 404s is wrong: the next index tells.
             self.count("pyf/projects/gone")
+            if ask.refresh:
+                self.doubted.add(ask.name)
             await self.session.fail(ask.name, "project", "HTTP 404, which PyPI's next index has to confirm")
             return Collected(None)
         raise FetchError("HTTP 404: PyPI has no such project")
