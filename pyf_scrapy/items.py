@@ -32,6 +32,7 @@ class PackageItem:
     collection still holds it although it does not belong any more. `project` is None for a package that
     never belonged to any: it is only noted as checked. `standing` is what PyPI says beside the serial.
     `stored` = made of what the store has, not of an answer of PyPI; `fresh` = as new as was promised;
+    `promised` = the serial that an index lists;
     `keys` note the entries of feeds that named it; `settled` = nothing is left to do about it.
     """
 
@@ -50,6 +51,7 @@ class PackageItem:
     standing: Standing | None = field(default=None, metadata={"serializer": _standing})
     stored: bool = False
     fresh: bool = True
+    promised: int | None = None
     keys: tuple[str, ...] = ()
     settled: bool = False
     failures: list[str] = field(default_factory=list)

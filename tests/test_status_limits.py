@@ -52,6 +52,13 @@ def test_what_never_ran_misses_nothing_but_the_index_and_what_was_asked_for() ->
     assert missed(collections={"flask": (0, 0)}) == []  # made a moment ago, or of a profile without packages
 
 
+def test_an_index_that_nobody_needs_is_not_judged() -> None:
+    """A folder with collections of names reads none: its alarm would never end."""
+    assert missed(checked=None, listed=None, index=None, index_needed=False) == []
+    assert missed(checked=1, index=10**9, unchecked=10**9, index_needed=False) == []
+    assert missed(refresh=201, index_needed=False) == ["refresh"]
+
+
 def test_zero_is_no_limit() -> None:
     late = dict.fromkeys(("feeds", "index", "unchecked", "refresh"), 10**9)
     none = Limits(coverage=0, feeds=0, index=0, refresh=0)

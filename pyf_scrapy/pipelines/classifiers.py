@@ -57,7 +57,8 @@ class ClassifierFilterPipeline:
 
     async def _note(self, item: PackageItem) -> None:
         name, session = item.normalized_name, self.session
-        check = Check(name, item.name, item.serial, item.classifiers, item.status, int(time.time()))
+        now = int(time.time())
+        check = Check(name, item.name, item.serial, item.classifiers, item.status, now, item.promised)
         # The revision of this very write: a later one would let this answer undo what came after it.
         revision = await session.writer.check(check)
         if revision is None:

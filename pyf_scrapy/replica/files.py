@@ -65,12 +65,14 @@ def files_of(seed: int, project: Project, release: Release) -> list[ReplicaFile]
         return []
     modern = release.uploaded > 1_700_000_000_000_000
     stem = project.normalized_name.replace("-", "_")
+    # A version that is published again is another upload: its bytes are others.
+    upload = f"/{release.serial}" if release.serial else ""
     files = []
     for place, name in enumerate(release.kinds):
         kind = _KINDS[name]
         first = stem if modern or kind.packagetype == "bdist_wheel" else project.name
         filename = f"{first}-{release.version.replace('-', '_')}{kind.ending}"
-        digest = blake2b(f"{seed}/{filename}".encode(), digest_size=64).hexdigest()
+        digest = blake2b(f"{seed}/{filename}{upload}".encode(), digest_size=64).hexdigest()
         files.append(
             ReplicaFile(
                 filename,

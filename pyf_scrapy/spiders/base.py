@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping
 from urllib.parse import urlsplit
@@ -23,8 +24,10 @@ from pyf_scrapy.sync.staleness import retry_delay
 
 logger = logging.getLogger(__name__)
 
-#: So many packages in a row without any answer mean that PyPI is down, not that they are broken.
-SOURCE_DOWN_AFTER = 20
+#: After so many packages in a row without any answer another one, which is known to be well, tells whether
+#: PyPI is down or they are broken; after very many PyPI is not as it should be, whatever it tells.
+SUSPICIOUS_AFTER = 20
+DOWN_AFTER = 500
 
 
 class PackageSpider(AskingSpider):
@@ -63,6 +66,8 @@ class PackageSpider(AskingSpider):
         self._asked = 0
         self._fruitless = 0
         self._silence: PyfError | None = None
+        #: a package that PyPI had an answer about, or surely has
+        self.well: str | None = None
 
     # -- where packages come from -----------------------------------------------------------------
 
@@ -74,6 +79,8 @@ class PackageSpider(AskingSpider):
                 for due in self.due_requests():
                     yield due
                 yield request
+        if self._silence is not None and not self.stopping:
+            await self._still_answers()
 
     def project_request(self, ask: Ask) -> Request | None:
         """The request of a new question, or None when `limit` is reached."""
@@ -105,7 +112,7 @@ class PackageSpider(AskingSpider):
         except StoreError as error:
             self.end(error, reason="store_failed")
         else:
-            self._fruitless = 0
+            self._fruitless, self.well = 0, ask.name
             if item is not None:
                 yield item
         finally:
@@ -158,8 +165,30 @@ class PackageSpider(AskingSpider):
             return
         self._fruitless = self._fruitless + 1 if isinstance(error, FetchError) and error.transport else 0
         self._silence = error if self._fruitless else None
-        if self._fruitless == SOURCE_DOWN_AFTER:
-            self.source_is_down(self._source_down(error))
+        if self._fruitless and self._fruitless % SUSPICIOUS_AFTER == 0:
+            down = self._source_down(error)
+            if self._fruitless >= DOWN_AFTER or not await self._still_answers():
+                self.source_is_down(down)
+
+    async def _still_answers(self) -> bool:
+        """Whether PyPI has just now an answer about a package that is known to be well. Broken projects that
+        stand next to each other must not keep all others from their turn."""
+        name = self.well or await asyncio.to_thread(self._well_in_store)
+        if name is None:
+            return False
+        try:
+            await self.pypi.project(name)
+        except FetchError:
+            return False
+        self._silence = None
+        return True
+
+    def _well_in_store(self) -> str | None:
+        """A package of the profiles that has not failed and is not being asked about."""
+        store = self.session.store
+        others = {row.normalized_name for row in store.failures()} | self.open_asks.keys()
+        members = (name for profile in self.session.profiles for name in store.members(profile))
+        return next((name for name in members if name not in others), None)
 
     def source_is_down(self, error: FetchError) -> None:
         """Nothing answers any more."""

@@ -20,7 +20,7 @@ from pyf_scrapy.parsers.simple_index import SimplePage, files_by_version
 from pyf_scrapy.profiles import Profile
 from pyf_scrapy.session import Session
 from pyf_scrapy.spiders.asking import Ask
-from pyf_scrapy.spiders.fetching import PyPI, expect_ok
+from pyf_scrapy.spiders.fetching import PyPI, etag_of, expect_ok
 from pyf_scrapy.spiders.other_way import OtherWay
 from pyf_scrapy.store import EMPTY, GONE, VANISHED, PackageFacts, ProjectRow, StoredVersion
 from pyf_scrapy.sync.removal import QUARANTINED, has_vanished, is_replaced, returns
@@ -60,6 +60,8 @@ class Collector:
         self.count = count
         self.stopping = stopping
         self.full = full
+        #: packages whose JSON and page were 404 in a refresh: only an index can tell whether they are gone
+        self.doubted: set[str] = set()
 
     async def collect(self, response: Response, ask: Ask) -> Collected:
         """What the project's JSON tells; facts of members are stored. Raises FetchError, ParseError."""
@@ -84,7 +86,8 @@ class Collector:
         if is_member:
             record = parse_project(response.body)
         kept = fresh and promise.serial is not None
-        return Collected(await self._item(record, serial, kept=kept), fresh)
+        item = await self._item(record, serial, promised=promise.serial, etag=etag_of(response), kept=kept)
+        return Collected(item, fresh)
 
     async def collect_round(self, ask: Ask) -> PackageItem:
         """The item of what PyPI tells elsewhere, when its JSON stays older than promised.
@@ -93,13 +96,15 @@ class Collector:
         """
         record = await OtherWay(self.session.store, self.pypi).record(ask)
         self.count("pyf/projects/round")
-        return await self._item(record, record.serial or 0, kept=True)
+        return await self._item(record, record.serial or 0, promised=ask.promise.serial, etag=None, kept=True)
 
-    async def _item(self, record: ProjectRecord, serial: int, *, kept: bool) -> PackageItem:
+    async def _item(
+        self, record: ProjectRecord, serial: int, *, promised: int | None, etag: str | None, kept: bool
+    ) -> PackageItem:
         """`kept`: the index promised this serial, so nothing stale is left."""
         profiles = self._matching(record.normalized_name, record.metadata.classifiers)
         if profiles:
-            item = await self._member(record, serial, profiles)
+            item = await self._member(record, serial, profiles, promised, etag)
             for stage in ("project", "stale") if kept else ("project",):
                 await self.session.writer.clear([item.normalized_name], stage)
             return item
@@ -108,9 +113,17 @@ class Collector:
             normalized_name=record.normalized_name,
             serial=serial,
             classifiers=record.metadata.classifiers,
+            promised=promised,
         )
 
-    async def _member(self, record: ProjectRecord, serial: int, profiles: list[Profile]) -> PackageItem:
+    async def _member(
+        self,
+        record: ProjectRecord,
+        serial: int,
+        profiles: list[Profile],
+        promised: int | None,
+        etag: str | None,
+    ) -> PackageItem:
         """Store a package of some profile, with the releases that the store lacks, and make its item."""
         name = record.normalized_name
         if record.files is None:
@@ -122,7 +135,7 @@ class Collector:
         writer = self.session.writer
         if problems and self.stopping():
             raise FetchError("the crawl is stopping")
-        await writer.save(PackageFacts(record, serial, found, int(time.time())))
+        await writer.save(PackageFacts(record, serial, found, int(time.time()), promised, etag))
         if problems:
             self.count("pyf/packages/failed")
             await self.session.fail(name, "release", *problems)
@@ -209,7 +222,9 @@ class Collector:
             return Collected(None)
         self.count("pyf/projects/empty")
         name = known.name if known is not None else page.name  # a page has no display name
-        return Collected(PackageItem(name, page.name, serial, classifiers=(), status=EMPTY))
+        promised = ask.promise.serial
+        item = PackageItem(name, page.name, serial, classifiers=(), status=EMPTY, promised=promised)
+        return Collected(item)
 
     async def _nowhere(self, ask: Ask) -> Collected:
         """Neither JSON nor page: gone, if an index says so, too. Raises FetchError."""
@@ -220,6 +235,8 @@ class Collector:
         if ask.is_promised or ask.refresh:
             # Deleted since the index was made, or one of the two 404s is wrong: the next index tells.
             self.count("pyf/projects/gone")
+            if ask.refresh:
+                self.doubted.add(ask.name)
             await self.session.fail(ask.name, "project", "HTTP 404, which PyPI's next index has to confirm")
             return Collected(None)
         raise FetchError("HTTP 404: PyPI has no such project")

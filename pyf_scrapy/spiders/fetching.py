@@ -61,6 +61,12 @@ class PyPI:
     def project_url(self, normalized_name: str) -> str:
         return f"{self.base}/pypi/{quote(normalized_name, safe='')}/json"
 
+    async def project(self, normalized_name: str) -> Response:
+        """A project's JSON, unread. Raises FetchError for anything but an answer about it."""
+        response = await self.fetch(Request(self.project_url(normalized_name)))
+        expect_ok(response)
+        return response
+
     async def index(self, etag: str | None) -> Response:
         """The simple index, or its 304 when `etag` still holds. Raises FetchError for anything else."""
         request = Request(

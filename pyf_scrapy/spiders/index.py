@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Container
 from dataclasses import dataclass
 
 from packaging.utils import canonicalize_name
@@ -14,7 +15,7 @@ from pyf_scrapy.parsers.simple_index import SimpleIndex, parse_index
 from pyf_scrapy.session import Session
 from pyf_scrapy.spiders.fetching import PyPI, etag_of
 from pyf_scrapy.store.index_file import IndexFile
-from pyf_scrapy.sync.removal import IndexVerdict, judge_index
+from pyf_scrapy.sync.removal import IndexVerdict, judge_index, too_many
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,21 @@ class Index:
         )
         store.note_index(serial, self.read_at, count)
         return Read(file, skipped=index.skipped)
+
+
+def listed(index: IndexFile, names: Container[str]) -> set[str]:
+    """Those of the names that the index lists; blocking, a second or so for a million names."""
+    return {name for name, _, _ in index if name in names}
+
+
+def removals_refused(gone: int, known: int) -> FetchError | None:
+    """Why so many packages are not believed to be gone at once, None when they may be."""
+    if not too_many(gone, known):
+        return None
+    return FetchError(
+        f"{gone} of {known} packages are not in PyPI's index any more, too many at once to be believed; "
+        "nothing is removed. If it is true: -a accept_removals=1"
+    )
 
 
 def _last_serial(index: SimpleIndex) -> int | None:

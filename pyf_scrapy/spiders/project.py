@@ -13,7 +13,7 @@ from packaging.utils import InvalidName, canonicalize_name
 from scrapy import Request
 from scrapy.http import Response
 
-from pyf_scrapy.exceptions import UsageProblem
+from pyf_scrapy.exceptions import FetchError, ParseError, UsageProblem
 from pyf_scrapy.items import PackageItem, stored_item
 from pyf_scrapy.parsers.requirements_txt import requirement_names
 from pyf_scrapy.profiles import Profile
@@ -21,8 +21,8 @@ from pyf_scrapy.search.collections import check_alias
 from pyf_scrapy.session import Target
 from pyf_scrapy.spiders import arguments
 from pyf_scrapy.spiders.asking import Ask
-from pyf_scrapy.spiders.base import PackageSpider
-from pyf_scrapy.spiders.fetching import etag_of
+from pyf_scrapy.spiders.base import SUSPICIOUS_AFTER, PackageSpider
+from pyf_scrapy.spiders.index import Index, listed, removals_refused
 from pyf_scrapy.spiders.verifying import Verifier
 from pyf_scrapy.sync.refresh import due
 from pyf_scrapy.sync.staleness import FIRST_DELAY, Promise
@@ -38,17 +38,20 @@ class ProjectSpider(PackageSpider):
 
     With `refresh` all members of the collections are asked about again, with conditional requests: what PyPI
     changes without a new serial (archived, quarantined, advisories, organization) is found in no other way.
+    A collection of names has no other crawl that reads the index: here it is read for those that seem gone.
     """
 
     name = "project"
-    known_arguments = arguments.COMMON | {"names", "requirements", "refresh", "share"}
+    known_arguments = arguments.COMMON | {"names", "requirements", "refresh", "share", "accept_removals"}
 
     @classmethod
     def check_arguments(cls, given: Mapping[str, str], settings: Mapping[str, Any]) -> list[Target]:
         refresh = arguments.flag("refresh", given.get("refresh"))
         arguments.share("share", given.get("share"))
-        if not refresh and "share" in given:
-            raise UsageProblem("share= is a part of a refresh: give -a refresh=1, too")
+        arguments.flag("accept_removals", given.get("accept_removals"))
+        for argument in ("share", "accept_removals"):
+            if not refresh and argument in given:
+                raise UsageProblem(f"{argument}= is about a refresh: give -a refresh=1, too")
         # Asked for by name: the default profile does not decide.
         default = settings.get("DEFAULT_PROFILE") if refresh and "collection" not in given else None
         targets = super().check_arguments(given, {**settings, "DEFAULT_PROFILE": default})
@@ -73,6 +76,7 @@ class ProjectSpider(PackageSpider):
         self.refresh = arguments.flag("refresh", given.get("refresh"))
         self.share = arguments.share("share", given.get("share"))
         self.wanted = () if self.refresh else _names(given)
+        self.accept_removals = arguments.flag("accept_removals", given.get("accept_removals"))
         self.verifier = Verifier(self.session, self.pypi)
 
     async def requests(self) -> AsyncIterator[Request]:
@@ -83,6 +87,58 @@ class ProjectSpider(PackageSpider):
             if request is None:
                 return
             yield request
+        async for request in self.open_requests():
+            yield request
+        for ask in await self._doubted(len(asks)):
+            yield self.ask(ask)
+
+    async def _doubted(self, asked: int) -> list[Ask]:
+        """Questions about packages that seem to be gone, if the index lacks them, too; the others failed.
+
+        Only about those of collections of names: `pypi`, which reads the index anyway, has the rest.
+        """
+        doubted = set(self.collector.doubted)
+        asks: list[Ask] = []
+        if len(doubted) == asked >= SUSPICIOUS_AFTER:
+            self.complaint = FetchError(
+                f"{self.pypi.base} has none of {asked} packages any more: check PYPI_URL; nothing is removed"
+            )
+            logger.error("%s", self.complaint)
+        elif named := {name for name in doubted if self._is_only_named(name)}:
+            asks = await self._confirmed(named)
+        failed = len(doubted) - len(asks)
+        self.crawler.stats.inc_value("pyf/packages/failed", failed)
+        return asks
+
+    def _is_only_named(self, name: str) -> bool:
+        return any(not p.classifiers and p.matches(name, ()) for p in self.session.profiles)
+
+    async def _confirmed(self, names: set[str]) -> list[Ask]:
+        index = Index(self.session, self.pypi, accept_smaller=self.accept_removals)
+        try:
+            read = await index.read()
+        except (FetchError, ParseError) as error:
+            logger.warning("%s; whether packages are gone cannot be told", error)
+            return []
+        if not index.is_current:
+            logger.warning("PyPI's index was refused: %s", read.refusal)
+            return []
+        store = self.session.store
+        known = await asyncio.to_thread(store.package_names)
+        unlisted = names - await asyncio.to_thread(listed, read.file, names)
+        refusal = removals_refused(len(unlisted), len(known))
+        if refusal is not None and not self.accept_removals:
+            self.complaint = refusal
+            logger.error("%s", refusal)
+            return []
+        header = read.file.header
+        rows = [await asyncio.to_thread(store.project, name) for name in sorted(unlisted)]
+        return [
+            Ask(row.normalized_name, unlisted=row.serial)
+            for row in rows
+            # An index does not know what is newer than it is.
+            if row is not None and (header.last_serial is None or row.serial <= header.last_serial)
+        ]
 
     def _due(self) -> list[Ask]:
         """The members whose turn it is, those verified longest ago first."""
@@ -121,7 +177,7 @@ class ProjectSpider(PackageSpider):
             item = await super().understand(response, ask)
             if item is None or item.project is None:
                 return item
-        seen = await self.verifier.verify(ask, etag_of(response))
+        seen = await self.verifier.verify(ask)
         if seen.newer is not None:
             # Its page is newer than its JSON: a cache forgot one of the two.
             self.ask_later(FIRST_DELAY, Ask(ask.name, Promise(serial=seen.newer), attempt=1))

@@ -19,9 +19,9 @@ from pyf_scrapy.session import Target
 from pyf_scrapy.spiders import arguments
 from pyf_scrapy.spiders.asking import Ask
 from pyf_scrapy.spiders.base import PackageSpider
-from pyf_scrapy.spiders.index import Index
+from pyf_scrapy.spiders.index import Index, removals_refused
 from pyf_scrapy.store.index_file import NO_SERIAL, IndexFile
-from pyf_scrapy.sync.removal import SECOND_INDEX, IndexVerdict, is_tombstone, too_many
+from pyf_scrapy.sync.removal import SECOND_INDEX, IndexVerdict, is_tombstone
 from pyf_scrapy.sync.staleness import Promise
 from pyf_scrapy.sync.work_list import WorkList, work_list
 
@@ -144,24 +144,31 @@ class PypiSpider(PackageSpider):
             wanted.update(store.candidates(profile, profile.releases))
         packages = set(store.package_names())
         self._packages = len(packages)
+        rows = [row for row in store.failures() if row.stage in UNFETCHED]
+        failed = {row.normalized_name for row in rows}
+        # A refresh may have noted one whose serial is the stored one: only an answer ends its failure.
+        wanted |= failed & packages
         # What failed later may be newer than this index.
         before = index.header.written_at - SECOND_INDEX
-        rows = [row for row in store.failures() if row.stage in UNFETCHED and row.last_at < before]
-        failed = {row.normalized_name for row in rows}
+        unseen = {row.normalized_name for row in rows if row.last_at < before}
         work = work_list(
-            _unless_seen(index, failed),
+            _unless_seen(index, unseen),
             store.iter_serials(),
             members=members,
             wanted=wanted,
             packages=packages,
+            failed=failed,
             last_serial=index.header.last_serial,
             hinted=lambda name: any(profile.hinted(name) for profile in profiles),
             selected=lambda name: self.substring in name,
             full=full,
         )
+        if self.well is None:
+            differ = {index.entry_at(place)[0] for place in work.members}
+            self.well = next((name for name in members if name not in differ), None)
         # What is left was seen nowhere in the index: nobody will ask for it again.
         for stage in UNFETCHED:
-            store.clear_failures(failed, stage)
+            store.clear_failures(unseen, stage)
         return work
 
     async def doubt(self, work: WorkList) -> None:
@@ -176,12 +183,10 @@ class PypiSpider(PackageSpider):
             removed = await asyncio.to_thread(store.bury, buried, read_at)
             self.crawler.stats.inc_value("pyf/packages/removed", removed)
         doubted = {name: serial for name, serial in work.unlisted.items() if name not in vanished}
-        if too_many(len(doubted), self._packages) and not self.accept_removals:
-            self.complaint = FetchError(
-                f"{len(doubted)} of {self._packages} packages are not in PyPI's index any more, too many at "
-                "once to be believed; nothing is removed. If it is true: -a accept_removals=1"
-            )
-            logger.error("%s", self.complaint)
+        refusal = removals_refused(len(doubted), self._packages)
+        if refusal is not None and not self.accept_removals:
+            self.complaint = refusal
+            logger.error("%s", refusal)
             return
         self._doubted = [
             Ask(name, unlisted=serial) for name, serial in doubted.items() if name not in self.open_asks

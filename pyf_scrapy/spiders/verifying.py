@@ -29,8 +29,8 @@ class Verifier:
         self.session = session
         self.pypi = pypi
 
-    async def verify(self, ask: Ask, project_etag: str | None) -> Seen:
-        """Note what the page says; `project_etag` is that of the project's JSON, which was read before.
+    async def verify(self, ask: Ask) -> Seen:
+        """Note what the page says; the project's JSON was read before.
 
         A page that cannot be read, is gone, or is older than what is stored says nothing: that is noted as a
         failure, so that this package does not stand before all others in the next share. Raises StoreError.
@@ -54,8 +54,6 @@ class Verifier:
             await self.session.fail(name, "refresh", "its page, from a cache, is older than what is stored")
             return Seen(changed=False)
         said = PageSaid(page.status, page.status_reason, etag_of(response)) if page is not None else None
-        changed = await self.session.writer.verify(
-            Verified(name, int(time.time()), said, ask.etag if project_etag is None else project_etag)
-        )
+        changed = await self.session.writer.verify(Verified(name, int(time.time()), said))
         await self.session.writer.clear([name], "refresh")
         return Seen(changed, serial if serial > before.serial else None)

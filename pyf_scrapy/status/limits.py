@@ -55,13 +55,16 @@ def judge(
     index: int | None,
     unchecked: int | None,
     refresh: int | None,
+    index_needed: bool = True,
 ) -> Iterator[LimitCheck]:
     """One check for each thing that is limited.
 
     `collections` is name -> (indexed, matching packages), None for one that was asked for and is not there.
-    A lane that never ran breaks no limit, but PyPI's index must have been read.
+    A lane that never ran breaks no limit, but PyPI's index must have been read, unless it is not needed.
     """
-    yield _at_least("coverage", checked / listed if checked is not None and listed else None, limits.coverage)
+    if index_needed:
+        share = checked / listed if checked is not None and listed else None
+        yield _at_least("coverage", share, limits.coverage)
     for name, counts in collections.items():
         share = None
         if counts is not None:
@@ -69,8 +72,9 @@ def judge(
             share = indexed / matching if matching else 1.0
         yield _at_least(f"indexed:{name}", share, limits.coverage)
     yield _at_most("feeds", feeds, limits.feeds, without=True)
-    yield _at_most("index", index, limits.index, without=False)
-    yield _at_most("unchecked", unchecked, limits.index, without=True)
+    if index_needed:
+        yield _at_most("index", index, limits.index, without=False)
+        yield _at_most("unchecked", unchecked, limits.index, without=True)
     yield _at_most("refresh", refresh, limits.refresh, without=True)
 
 

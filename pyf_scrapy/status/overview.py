@@ -119,6 +119,7 @@ def _collections(store: Store, rows: Sequence[CollectionRow]) -> tuple[list[Coll
                 members=len(members),
                 indexed=len(members - dirty - outdated[row.collection]),
                 waiting=len(dirty),
+                by_names=not profile.classifiers,
             )
         )
     return states, everything
@@ -171,6 +172,7 @@ def _judged(found: Overview, limits: Limits, collection: str | None) -> Iterable
         counted[state.collection] = state.indexed, state.matching
     return judge(
         limits,
+        index_needed=not found.collections or not all(state.by_names for state in found.collections),
         checked=found.checked,
         listed=found.listed,
         collections=counted,

@@ -16,7 +16,7 @@ class CollectionState:
     `matching`: the profile takes them by the classifiers last seen; `members` are those of them whose
     records are stored, and `indexed` those whose records are as new as the last check and in the index.
     `waiting` are to be written or removed. `documents` counts those in the index, None where it was not
-    asked.
+    asked. `by_names`: it holds what was named, so that PyPI's index need not be read for it.
     """
 
     collection: str
@@ -27,6 +27,7 @@ class CollectionState:
     indexed: int
     waiting: int
     documents: int | None = None
+    by_names: bool = False
 
 
 @dataclass(frozen=True)

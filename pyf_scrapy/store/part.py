@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from sqlalchemy import BindParameter, Connection, Executable, Row, Select, bindparam, insert, select, update
@@ -10,6 +10,7 @@ from sqlalchemy import BindParameter, Connection, Executable, Row, Select, bindp
 from pyf_scrapy.store.changes import Happened
 from pyf_scrapy.store.classifiers import ClassifierCodec
 from pyf_scrapy.store.database import Database, chunks
+from pyf_scrapy.store.records import Standing
 from pyf_scrapy.store.tables import events, packages, projects, releases, standings
 
 T = TypeVar("T")
@@ -74,6 +75,13 @@ def rows_by_name(connection: Connection, query: Executable, names: Iterable[str]
     for some in chunks(names):
         for row in connection.execute(query, {"names": some}):
             found[row.normalized_name] = row
+    return found
+
+
+def known_standings(connection: Connection, names: Sequence[str]) -> dict[str, Standing]:
+    """What is known of each of these packages beside its serial; an empty standing if nothing is."""
+    found = {name: Standing(name) for name in names}
+    found.update((row[0], Standing(*row)) for row in connection.execute(STANDINGS, {"names": names}))
     return found
 
 

@@ -35,7 +35,7 @@ class UnstorableError(StoreError):
 @dataclass(frozen=True, slots=True)
 class Check:
     """A project was looked at: it matches no profile, has no release (`status="empty"`), or is gone from
-    PyPI (`status="vanished"`, with the serial that is stored)."""
+    PyPI (`status="vanished"`, with the serial that is stored). `promised`: the serial that an index lists."""
 
     normalized_name: str
     name: str
@@ -43,6 +43,7 @@ class Check:
     classifiers: tuple[str, ...]
     status: str = ACTIVE
     at: int = 0
+    promised: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +51,15 @@ class PackageFacts:
     """What was fetched of a member: its project JSON, the serial received with it, new release JSONs.
 
     `releases`: version -> metadata of its own JSON, None = its own JSON is a real 404 (partial).
+    `promised`: the serial that an index lists for it; `etag`: that of the project JSON, for the next time.
     """
 
     project: ProjectRecord
     serial: int
     releases: Mapping[str, Metadata | None]
     at: int
+    promised: int | None = None
+    etag: str | None = None
 
 
 class ProjectRow(NamedTuple):
@@ -81,15 +85,11 @@ class PageSaid:
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """A package was asked about again. `page` None = not modified since the last time.
-
-    `project_etag` is that of the project JSON whose facts are stored, also if it was not modified.
-    """
+    """A package was asked about again. `page` None = not modified since the last time."""
 
     normalized_name: str
     at: int
     page: PageSaid | None
-    project_etag: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +97,8 @@ class Standing:
     """What is known of a package that moves no serial; None = not known.
 
     `status` is PyPI's marker ("active", "archived", "quarantined", "deprecated"), not the one of the row.
+    `project_etag` is that of the answer whose facts are stored: another one of the same serial would hide
+    what a conditional request is to find.
     `recreated_at`: since when the name stands for another project than the one before.
     """
 

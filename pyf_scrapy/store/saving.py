@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, select, update
@@ -19,12 +19,14 @@ from pyf_scrapy.store.part import (
     AnyRow,
     StorePart,
     execute,
+    known_standings,
     note,
     rows_by_name,
     without_repeats,
 )
 from pyf_scrapy.store.records import ACTIVE, GONE, VANISHED, Check, PackageFacts, Standing, StoredVersion
 from pyf_scrapy.store.tables import packages, projects, releases, standings
+from pyf_scrapy.sync.removal import returns
 
 _CHECKED = (
     select(projects, packages.c.serial.is_not(None).label("is_package"))
@@ -56,7 +58,8 @@ class Saving(StorePart):
         An answer older than what is stored is ignored. A package keeps its facts: the next crawl for which
         it matches fetches it again (`candidates`), because these are older than the check. A package that
         lost its releases ("empty") or is gone ("vanished") keeps its classifiers, too: these answers name
-        none. One that is known to be gone stays what it is, since when it is.
+        none. One that is known to be gone stays what it is, since when it is; an answer that is no newer than
+        that does not bring it back, unless an index promised it (`sync.removal.returns`).
         """
         taken: list[int | None] = []
         self._classifiers.learn(name for check in checks for name in check.classifiers)
@@ -70,8 +73,9 @@ class Saving(StorePart):
 
         The revision rises when anything changed that a document can show (its serial included). An answer
         older than what is stored is ignored. Releases that are no longer listed are removed; an answer that
-        lists none (`files` is None) removes none. A package that was gone is back with an answer of the
-        same serial, too: the 404s may have been wrong. Of a recreated one no release
+        lists none (`files` is None) removes none. A package that was gone is back with a newer answer, or
+        with one of the same serial that an index promised: the 404s may have been wrong. Any other was read
+        before it vanished, or is a cache's. Of a recreated one no release
         is kept, nor its repository and downloads: they are another project's.
         """
         self._classifiers.learn(name for fact in facts for name in fact.project.metadata.classifiers)
@@ -89,7 +93,10 @@ class Saving(StorePart):
         notes: list[dict[str, Any]] = []
         for check in checks:
             row = known.get(check.normalized_name)
-            if row is not None and check.serial < row.serial:
+            if row is not None and (
+                check.serial < row.serial
+                or (check.status not in GONE and _is_from_before(row, check.serial, check.promised))
+            ):
                 taken.append(None)
                 continue
             packed = self._classifiers.encode(check.classifiers)
@@ -127,29 +134,34 @@ class Saving(StorePart):
     def _save_packages(self, connection: Connection, facts: Sequence[PackageFacts]) -> list[int]:
         names = [fact.project.normalized_name for fact in facts]
         rows = rows_by_name(connection, KNOWN, names)
+        standing_before: dict[str, Standing] = {}
         versions: dict[str, dict[str, StoredVersion]] = {}
         for some in chunks(names):
+            standing_before |= known_standings(connection, some)
             for name, version, serial, partial in connection.execute(VERSIONS, {"names": some}):
                 versions.setdefault(name, {})[version] = StoredVersion(bool(partial), serial)
         revisions, writes = [], _Writes()
         for fact, name in zip(facts, names, strict=True):
             row = rows.get(name)
             revision = row.revision if row is not None else 0
-            if row is None or fact.serial >= row.serial:
+            if row is None or not (
+                fact.serial < row.serial or _is_from_before(row, fact.serial, fact.promised)
+            ):
                 known = self._known(row, versions.get(name, {}))
                 new = change(fact, known, _fetched_again(connection, fact, known))
                 revision += new.changed
-                if known is not None and known.status in GONE:
-                    writes.returned.append({"returned_name": name})
                 writes.add(fact, new, revision, self._classifiers.encode(fact.project.metadata.classifiers))
+                before = standing_before[name]
+                standing = _standing(before, fact, new, returned=known is not None and known.status in GONE)
+                if standing != before:
+                    writes.standings.append(asdict(standing))
             revisions.append(revision)
         execute(connection, self._database.upsert(projects), writes.projects)
         execute(connection, self._database.upsert(packages), writes.packages)
         execute(connection, _DELETE_RELEASE, writes.gone)
         execute(connection, self._database.upsert(releases), writes.releases)
-        execute(connection, _FORGET_PAGE, writes.returned)
-        execute(connection, self._database.upsert(standings), writes.recreated)
-        forget_enrichment(connection, [row["normalized_name"] for row in writes.recreated])
+        execute(connection, self._database.upsert(standings), writes.standings)
+        forget_enrichment(connection, writes.recreated)
         execute(connection, NOTE, writes.notes)
         return revisions
 
@@ -176,8 +188,8 @@ class _Writes:
         self.packages: list[dict[str, Any]] = []
         self.releases: list[dict[str, Any]] = []
         self.gone: list[dict[str, Any]] = []
-        self.returned: list[dict[str, Any]] = []
-        self.recreated: list[dict[str, Any]] = []
+        self.standings: list[dict[str, Any]] = []
+        self.recreated: list[str] = []
         self.notes: list[dict[str, Any]] = []
 
     def add(self, facts: PackageFacts, new: Change, revision: int, classifiers: bytes) -> None:
@@ -207,7 +219,22 @@ class _Writes:
         self.gone += ({"gone_name": name, "gone_version": version} for version in new.gone)
         self.notes += (note(facts.at, name, event) for event in new.events)
         if new.recreated:
-            self.recreated.append(asdict(Standing(name, recreated_at=facts.at)))
+            self.recreated.append(name)
+
+
+def _is_from_before(row: AnyRow, serial: int, promised: int | None) -> bool:
+    """Whether an answer is no proof that a project which is gone is there again."""
+    return row.status in GONE and not returns(row.serial, serial, promised)
+
+
+def _standing(before: Standing, facts: PackageFacts, new: Change, *, returned: bool) -> Standing:
+    """What is known beside the serial after a save. A package that was gone has a page to be seen anew: its
+    marker may be another one."""
+    if new.recreated:
+        before = Standing(before.normalized_name, recreated_at=facts.at)
+    elif returned:
+        before = Standing(before.normalized_name, recreated_at=before.recreated_at)
+    return replace(before, project_etag=facts.etag)
 
 
 def _fetched_again(

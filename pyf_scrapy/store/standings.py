@@ -9,7 +9,16 @@ from sqlalchemy import Connection, select, update
 
 from pyf_scrapy.store.changes import Happened
 from pyf_scrapy.store.database import chunks
-from pyf_scrapy.store.part import NAMES, NOTE, STANDINGS, StorePart, execute, note, rise, without_repeats
+from pyf_scrapy.store.part import (
+    NAMES,
+    NOTE,
+    StorePart,
+    execute,
+    known_standings,
+    note,
+    rise,
+    without_repeats,
+)
 from pyf_scrapy.store.records import ACTIVE, REMOVED, VANISHED, PageSaid, Standing, Verified
 from pyf_scrapy.store.tables import packages, projects, standings
 
@@ -38,7 +47,7 @@ class Standings(StorePart):
         found: dict[str, Standing] = {}
         for some in chunks(names):
             with self._database.read() as connection:
-                found |= _standings(connection, some)
+                found |= known_standings(connection, some)
         return found
 
     def save_verified(self, verified: Sequence[Verified]) -> list[bool]:
@@ -87,13 +96,13 @@ class Standings(StorePart):
         known: dict[str, Standing] = {}
         for some in chunks(names):
             are_packages = connection.execute(_ARE_PACKAGES, {"names": some}).scalars().all()
-            known |= _standings(connection, are_packages)
+            known |= known_standings(connection, are_packages)
         changed, rows, notes, rising = [], [], [], []
         for one, name in zip(verified, names, strict=True):
             before = known.get(name)
             event = None
             if before is not None:
-                now = replace(before, project_etag=one.project_etag, verified_at=one.at)
+                now = replace(before, verified_at=one.at)
                 if one.page is not None:
                     now, event = _marked(now, one.page)
                 rows.append(asdict(now))
@@ -105,12 +114,6 @@ class Standings(StorePart):
         rise(connection, rising)
         execute(connection, NOTE, notes)
         return changed
-
-
-def _standings(connection: Connection, names: Sequence[str]) -> dict[str, Standing]:
-    found = {name: Standing(name) for name in names}
-    found.update((row[0], Standing(*row)) for row in connection.execute(STANDINGS, {"names": names}))
-    return found
 
 
 def _marked(before: Standing, page: PageSaid) -> tuple[Standing, Happened | None]:

@@ -29,7 +29,8 @@ def _places() -> array[int]:
 
 @dataclass
 class WorkList:
-    """Places (offsets into the index file) of the projects to fetch, by urgency.
+    """Places (offsets into the index file) of the projects to fetch, by urgency; in each list those that
+    failed the last time come last, so that they hold up nobody.
 
     `members` are known to belong to a profile, `hinted` have a name that suggests it, `rest` is all else.
     `unlisted` are the packages that only the store has, with the serial stored: the rules for removal decide
@@ -85,6 +86,7 @@ def work_list(
     members: Container[str],
     wanted: Container[str],
     packages: Container[str] = (),
+    failed: Container[str] = (),
     last_serial: int | None = None,
     hinted: Callable[[str], bool],
     selected: Callable[[str], bool] = lambda name: True,
@@ -92,12 +94,13 @@ def work_list(
 ) -> WorkList:
     """Sort what differs into a `WorkList`; with `full` everything differs.
 
-    `members` are names known to belong to a profile; `wanted` are to be fetched although their serial is
-    stored (records or releases are missing); `packages` are those whose facts are stored. An index of
-    `last_serial` holds all that happened until then and does not know what is stored with a higher serial:
-    its silence about that proves nothing. `selected` narrows the names (the argument `name=`).
+    `members` are names known to belong to a profile, `failed` those that could not be fetched the last time;
+    `wanted` are to be fetched although their serial is stored (records or releases are missing); `packages`
+    are those whose facts are stored. An index of `last_serial` holds all that happened until then and does
+    not know what is stored with a higher serial: its silence about that proves nothing. `selected` narrows
+    the names (the argument `name=`).
     """
-    work = WorkList()
+    work, later = WorkList(), WorkList()
 
     def unlisted(name: str, serial: int) -> None:
         is_newer = last_serial is not None and serial > last_serial
@@ -111,10 +114,14 @@ def work_list(
         missing = name in wanted
         if not (differs or missing or full):
             continue
+        to = later if name in failed else work
         if missing or name in members:
-            work.members.append(place)
+            to.members.append(place)
         elif hinted(name):
-            work.hinted.append(place)
+            to.hinted.append(place)
         else:
-            work.rest.append(place)
+            to.rest.append(place)
+    work.members.extend(later.members)
+    work.hinted.extend(later.hinted)
+    work.rest.extend(later.rest)
     return work

@@ -58,9 +58,7 @@ def done(fresh: Place, monkeypatch: pytest.MonkeyPatch) -> Place:
         store.note_index(10, NOW - HOUR, 6)
         for path, at in (("updates", NOW - 300), ("packages", NOW - 200)):
             store.save_feed(FeedState(f"{fresh.pypi_url}/rss/{path}.xml", None, None, at))
-        store.save_verified(
-            [Verified(name, NOW - hours * HOUR, None, None) for hours, name in enumerate(MEMBERS)]
-        )
+        store.save_verified([Verified(name, NOW - hours * HOUR, None) for hours, name in enumerate(MEMBERS)])
     write_index(fresh, dict.fromkeys((*MEMBERS, *OTHERS), 10), serial=10, at=NOW - HOUR)
     return fresh
 
@@ -166,7 +164,7 @@ class TestLanes:
         with done.store() as store:
             open_collection(store, load_profiles()["django"])
             store.save_packages([facts("1.0", name="django-a", classifiers=DJANGO)])
-            store.save_verified([Verified("django-a", NOW - 90 * HOUR, None, None)])
+            store.save_verified([Verified("django-a", NOW - 90 * HOUR, None)])
         assert look(done, "plone").lanes.refresh == 3 * HOUR
         assert look(done).lanes.refresh == 90 * HOUR
 

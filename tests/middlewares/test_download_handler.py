@@ -18,7 +18,7 @@ from aiohttp import web
 
 from pyf_scrapy.replica.options import Options
 from pyf_scrapy.replica.runner import Handle, running_replica
-from pyf_scrapy.spiders.base import SOURCE_DOWN_AFTER
+from pyf_scrapy.spiders.base import SUSPICIOUS_AFTER
 from tests.crawling import Place, true_documents
 from tests.middlewares.site import PATIENCE, AskingSpider, Site, ask, serving
 
@@ -137,7 +137,7 @@ class TestOneBadAddress:
         crawl = place.crawl("pypi", profile="plone", settings={"PYPI_MAX_RETRIES": 1})
         down = await asyncio.wait_for(crawl, PATIENCE)
         assert (down.outcome.exit_code, down.outcome.reason) == (1, "source_down")
-        assert replica.statistics()["requests"]["project"] <= 2 * (SOURCE_DOWN_AFTER + 16)
+        assert replica.statistics()["requests"]["project"] <= 2 * (SUSPICIOUS_AFTER + 16)
 
 
 #: What becomes of a request instead of an answer.

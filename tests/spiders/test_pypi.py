@@ -152,6 +152,30 @@ async def test_a_pypi_that_is_down_is_one_event_and_deletes_nothing(place: Place
     assert place.documents("plone") == before
 
 
+async def test_broken_projects_side_by_side_hold_up_nobody(tmp_path: Path, empty_index: Server) -> None:
+    """Twenty in a row looked like a PyPI that is down, in every run: all behind them were never reached."""
+    options = Options(projects=60, members={"plone": 50}, only_members=True, most_releases=2, empty=0)
+    with running_replica(options) as replica:
+        place = Place(tmp_path / "data", replica.url, empty_index)
+        await place.crawl("pypi", profile="plone")
+        members = replica.replica.members(PLONE)
+        broken, well = members[:30], members[35:]
+        for name in (*broken, *well):
+            replica.event({"event": "release", "project": name})
+        replica.faults([{"match": name, "fault": "status-500"} for name in broken])
+        crawled = await place.crawl("pypi", profile="plone", settings={"PYPI_MAX_RETRIES": 0})
+        assert (crawled.outcome.exit_code, crawled.figures["failed"]) == (3, 30)
+        with place.store() as store:
+            serials = dict(store.iter_serials())
+        assert {name for name in members if serials[name] == true_serial(replica, name)} == {*members[30:]}
+
+
+def true_serial(replica: Handle, name: str) -> int:
+    project = replica.replica.project(name)
+    assert project is not None
+    return project.serial
+
+
 async def test_an_index_of_something_else_is_refused(place: Place, replica: Handle) -> None:
     replica.faults([{"match": "/simple/", "fault": "html"}])
     crawled = await place.crawl("pypi", profile="plone")

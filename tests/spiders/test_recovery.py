@@ -12,7 +12,7 @@ from pyf_scrapy.exceptions import StoreError
 from pyf_scrapy.replica.options import Options
 from pyf_scrapy.replica.runner import Handle, running_replica
 from pyf_scrapy.search.documents import documents
-from pyf_scrapy.spiders.base import SOURCE_DOWN_AFTER
+from pyf_scrapy.spiders.base import SUSPICIOUS_AFTER
 from pyf_scrapy.store import Store, journal
 from tests.crawling import Crawled, Place, true_documents
 
@@ -150,7 +150,7 @@ async def test_nothing_more_is_asked_once_the_source_is_down(place: Place, repli
     settings = {"BACKOFF_MAX_DELAY": 0.01, "BACKOFF_THROTTLED_RETRIES": 0, "PYPI_CONCURRENCY": 4}
     down = await crawl(place, settings=settings)
     assert (down.outcome.exit_code, down.outcome.reason) == (1, "source_down")
-    assert replica.statistics()["requests"]["project"] <= SOURCE_DOWN_AFTER + 8
+    assert replica.statistics()["requests"]["project"] <= SUSPICIOUS_AFTER + 8
 
 
 async def test_an_empty_index_is_no_index(place: Place, replica: Handle) -> None:

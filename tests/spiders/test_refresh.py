@@ -77,8 +77,36 @@ async def test_a_wrong_404_during_a_refresh_deletes_nothing(place: Place, replic
     await place.crawl("pypi", profile="plone")
     before = place.documents("plone")
     replica.faults([{"match": "*", "fault": "status-404"}])
-    await place.crawl("project", profile="plone", refresh="1")
+    crawled = await place.crawl("project", profile="plone", refresh="1")
+    assert (crawled.outcome.exit_code, crawled.figures["failed"]) == (1, 24), "nothing was verified"
     assert place.documents("plone") == before
+    name = replica.replica.members(PLONE)[0]
+    replica.faults([{"match": name, "fault": "status-404"}])
+    crawled = await place.crawl("project", profile="plone", refresh="1")
+    assert (crawled.outcome.exit_code, crawled.figures["failed"]) == (3, 1)
+    replica.faults([])
+    replica.reset()
+    assert (await place.crawl("pypi", profile="plone")).outcome.exit_code == 0
+    assert replica.statistics()["requests"]["project"] == 1, "only an answer ends its failure"
+    assert place.documents("plone") == before
+    with place.store() as store:
+        assert store.failures() == []
+
+
+async def test_what_was_named_leaves_when_an_index_lacks_it_too(place: Place, replica: Handle) -> None:
+    """No other crawl of such a collection reads the index: a deleted package would be shown for ever."""
+    gone, hidden, well = replica.replica.members(PLONE)[:3]
+    await place.crawl("project", names=f"{gone},{hidden},{well}", collection="stack")
+    replica.event({"event": "delete-project", "project": gone})
+    replica.faults([{"match": hidden, "fault": "status-404"}])  # a cache's mistake: the index lists it
+    crawled = await place.crawl("project", refresh="1", collection="stack")
+    assert (crawled.outcome.exit_code, crawled.figures["vanished"], crawled.figures["failed"]) == (3, 1, 1)
+    assert {document["name_normalized"] for document in place.documents("stack").values()} == {hidden, well}
+    replica.faults([])
+    crawled = await place.crawl("project", refresh="1", collection="stack")
+    assert crawled.outcome.exit_code == 0
+    with place.store() as store:
+        assert store.failures() == []
 
 
 async def test_a_refresh_sees_a_quarantine_at_once(place: Place, replica: Handle) -> None:

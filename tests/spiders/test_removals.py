@@ -96,6 +96,31 @@ async def test_a_name_recreated_between_two_runs_is_flagged(place: Place, replic
     assert "recreated" in kinds(place, name)
 
 
+@pytest.mark.parametrize("seen_gone", [True, False])
+@pytest.mark.parametrize("seen_outside", [True, False])
+async def test_a_version_of_another_project_keeps_nothing_of_the_one_before(
+    place: Place, replica: Handle, seen_gone: bool, seen_outside: bool
+) -> None:
+    """Else users read the old project's README and links under the new one's name."""
+    topic = "Topic :: Utilities"
+    replica.event({"event": "create", "project": "plone.mine", "version": "0.1", "classifiers": [PLONE]})
+    replica.event({"event": "release", "project": "plone.mine", "version": "0.2"})
+    await place.crawl("pypi", profile="plone")
+    replica.event({"event": "delete-project", "project": "plone.mine"})
+    if seen_gone:
+        await place.crawl("pypi", profile="plone")
+    replica.event({"event": "create", "project": "plone-mine", "version": "0.1", "classifiers": [topic]})
+    if seen_outside:
+        await place.crawl("pypi", profile="plone")
+    replica.event(
+        {"event": "reclassify", "project": "plone-mine", "version": "0.2.0", "classifiers": [PLONE, topic]}
+    )
+    await place.crawl("pypi", profile="plone")
+    document = place.documents("plone")["plone-mine==0.1"]
+    assert document["classifiers"] == [topic]
+    assert document["package_url"].endswith("/plone-mine/")
+
+
 async def test_a_404_alone_removes_nothing(place: Place, replica: Handle) -> None:
     """One lane that lies, with the index or the page against it, is a cache's mistake."""
     await place.crawl("pypi", profile="plone")

@@ -83,6 +83,8 @@ def facts(
     at: int = 1000,
     uploaded: int | None = None,
     owner: str | None = None,
+    promised: int | None = None,
+    etag: str | None = None,
 ) -> PackageFacts:
     record = project(
         *versions,
@@ -94,7 +96,7 @@ def facts(
         uploaded=uploaded,
         owner=owner,
     )
-    return PackageFacts(project=record, serial=serial, releases=releases or {}, at=at)
+    return PackageFacts(record, serial, releases or {}, at, promised, etag)
 
 
 def check(
@@ -103,8 +105,9 @@ def check(
     classifiers: tuple[str, ...] = ("Topic :: Utilities",),
     status: str = "active",
     at: int = 1000,
+    promised: int | None = None,
 ) -> Check:
-    return Check(name.lower().replace(".", "-"), name, serial, classifiers, status, at)
+    return Check(name.lower().replace(".", "-"), name, serial, classifiers, status, at, promised)
 
 
 def gone(name: str, serial: int = 10, at: int = 2000) -> Check:
@@ -115,7 +118,7 @@ def verified(
     name: str, status: str | None = None, reason: str | None = None, at: int = 3000, etag: str = '"p"'
 ) -> Verified:
     """PyPI's marker, read from a page."""
-    return Verified(name, at, PageSaid(status, reason, etag), '"j"')
+    return Verified(name, at, PageSaid(status, reason, etag))
 
 
 def repository(

@@ -55,8 +55,11 @@ class Histories(RuleBasedStateMachine):
         version=st.sampled_from(["1.0", "2.0"]),
         plone=st.booleans(),
         recreated=st.sampled_from([False, False, True]),
+        listed=st.booleans(),
     )
-    def save(self, name: str, grows: int, version: str, *, plone: bool, recreated: bool) -> None:
+    def save(
+        self, name: str, grows: int, version: str, *, plone: bool, recreated: bool, listed: bool
+    ) -> None:
         if recreated:
             self.uploaded.pop(name, None)
         serial = self._serial(name, grows)
@@ -69,26 +72,28 @@ class Histories(RuleBasedStateMachine):
                     classifiers=PLONE if plone else (),
                     at=self.now,
                     uploaded=self.uploaded.setdefault(name, self.now),
+                    promised=serial if listed else None,
                 )
             ]
         )
-        if self._take(name, serial, "active"):
+        if self._take(name, serial, "active", listed=listed):
             self.packages.add(name)
 
-    @rule(name=NAMES, grows=GROWS, empty=st.booleans(), plone=st.booleans())
-    def check(self, name: str, grows: int, *, empty: bool, plone: bool) -> None:
+    @rule(name=NAMES, grows=GROWS, empty=st.booleans(), plone=st.booleans(), listed=st.booleans())
+    def check(self, name: str, grows: int, *, empty: bool, plone: bool, listed: bool) -> None:
         serial, status = self._serial(name, grows), "empty" if empty else "active"
         classifiers = PLONE if plone and not empty else ()
-        answer = check(name, serial, classifiers=classifiers, status=status, at=self.now)
+        promised = serial if listed else None
+        answer = check(name, serial, classifiers=classifiers, status=status, at=self.now, promised=promised)
         (revision,) = self.store.record_checks([answer])
-        assert (revision is not None) == self._take(name, serial, status)
+        assert (revision is not None) == self._take(name, serial, status, listed=listed)
 
     @rule(name=NAMES, grows=GROWS)
     def vanish(self, name: str, grows: int) -> None:
         serial = self._serial(name, grows)
         status = "removed" if self.statuses.get(name) == "removed" else "vanished"
         (revision,) = self.store.record_checks([gone(name, serial, at=self.now)])
-        assert (revision is not None) == self._take(name, serial, status)
+        assert (revision is not None) == self._take(name, serial, status, listed=False)
 
     @rule(names=st.sets(NAMES))
     def bury(self, names: set[str]) -> None:
@@ -106,7 +111,7 @@ class Histories(RuleBasedStateMachine):
         answer = verified(name, marker, reason, at=self.now)
         (changed,) = self.store.save_verified([answer])
         assert changed <= (name in self.packages)
-        assert self.store.save_verified([answer, Verified(name, self.now, None, None)]) == [False, False]
+        assert self.store.save_verified([answer, Verified(name, self.now, None)]) == [False, False]
 
     @rule()
     def pass_on(self) -> None:
@@ -167,8 +172,12 @@ class Histories(RuleBasedStateMachine):
         self.now += 10
         return max(0, self.serials.get(name, 10) + grows)
 
-    def _take(self, name: str, serial: int, status: str) -> bool:
-        if serial < self.serials.get(name, -1):
+    def _take(self, name: str, serial: int, status: str, *, listed: bool) -> bool:
+        stored = self.serials.get(name, -1)
+        if serial < stored:
+            return False
+        is_gone = self.statuses.get(name) in ("vanished", "removed")
+        if is_gone and status not in ("vanished", "removed") and serial == stored and not listed:
             return False
         self.serials[name], self.statuses[name] = serial, status
         return True

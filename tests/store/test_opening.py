@@ -175,7 +175,7 @@ def test_the_schemas_of_older_versions_are_opened(tmp_path: Path, old: Path) -> 
         assert list(store.iter_serials()) == [("old-pkg", 7)]
         store.record_checks([check("new")])
         store.save_packages([facts("1.0")])
-        assert store.save_verified([Verified("some-pkg", 2000, None, '"e"')]) == [False]
+        assert store.save_verified([Verified("some-pkg", 2000, None)]) == [False]
         assert store.standings(["some-pkg"])["some-pkg"].verified_at == 2000
         store.note_index(8, 1790001000, 2)
         store.save_feed(FeedState("https://pypi.org/rss/packages.xml", None, None, 1790001000))

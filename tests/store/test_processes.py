@@ -40,7 +40,7 @@ with Store(url, pypi_url="https://pypi.org") as store:
         store.record_checks([Check(f"{name}-checked", name, 7, other, at=1) for name in names])
         store.begin_index("plone", [(name, [f"{name}==1.0"]) for name in names])
         store.finish_index("plone", [(name, 1, {f"{name}==1.0": b"12345678"}) for name in names])
-        store.save_verified([Verified(name, number, PageSaid("active", None, who), who) for name in names])
+        store.save_verified([Verified(name, number, PageSaid("active", None, who)) for name in names])
         lost = f"{who}-{number}-lost"
         store.record_checks([Check(lost, lost, 7, (), "vanished", at=1)])
         assert store.bury([*store.vanished()], 2) <= 4  # any process may be the first

@@ -53,7 +53,7 @@ def test_only_what_vanished_is_buried(store: Store) -> None:
     store.save_packages([facts("1.0", name=name) for name in names])
     store.record_checks([check("empty", status="empty"), gone("removed"), gone("vanished"), gone("returned")])
     store.bury(["removed"], 4000)
-    store.save_packages([facts("1.0", name="returned")])
+    store.save_packages([facts("1.0", name="returned", promised=10)])
     before = store.events()[-1].seq
     assert store.bury([*names, "unknown", "vanished"], 5000) == 1
     assert [(event.kind, event.normalized_name, event.at) for event in store.events(since=before)] == [
@@ -114,14 +114,14 @@ def test_a_name_that_never_was_a_package_is_gone_without_a_word(store: Store) ->
 
 
 def test_a_package_that_is_back_is_a_member_again(store: Store) -> None:
-    """By an answer of the same serial, too, and as a tombstone, too."""
+    """By an answer of the same serial, if an index lists it, and as a tombstone, too."""
     store.save_packages([facts("1.0", name=name) for name in "ab"])
     store.finish_index("plone", [(name, 1, {f"{name}==1.0": b"12345678"}) for name in "ab"])
     store.record_checks([gone("a"), gone("b")])
     store.bury(["b"], 5000)
     store.forget_indexed("plone", "ab")
     before = store.events()[-1].seq
-    assert store.save_packages([facts("1.0", name=name, at=6000) for name in "ab"]) == [3, 3]
+    assert store.save_packages([facts("1.0", name=name, at=6000, promised=10) for name in "ab"]) == [3, 3]
     assert kinds(store, since=before) == [("returned", None)] * 2
     assert list(store.members(PROFILE)) == list(store.dirty("plone", PROFILE)) == ["a", "b"]
     assert dict(store.iter_serials()) == {"a": 10, "b": 10}
@@ -134,8 +134,18 @@ def test_a_package_back_before_its_documents_went_is_sent_again(store: Store) ->
     store.save_packages([facts("1.0")])
     store.finish_index("plone", [("some-pkg", 1, {"some-pkg==1.0": b"12345678"})])
     store.record_checks([gone("Some.Pkg")])
-    store.save_packages([facts("1.0")])
+    store.save_packages([facts("1.0", promised=10)])
     assert list(store.dirty("plone", PROFILE)) == ["some-pkg"]
+
+
+def test_an_answer_read_before_it_vanished_brings_nothing_back(store: Store) -> None:
+    """One crawl was still fetching its releases when another one proved that it is gone: malware, perhaps."""
+    store.save_packages([facts("1.0", name=name) for name in "ab"])
+    store.record_checks([gone("a"), gone("b")])
+    assert store.save_packages([facts("1.0", name="a")]) == [2]
+    assert store.record_checks([check("b", classifiers=PLONE)]) == [None]
+    assert [status(store, name) for name in "ab"] == ["vanished", "vanished"]
+    assert store.vanished() == {"a": 2000, "b": 2000}
 
 
 def test_an_older_answer_brings_nothing_back(store: Store) -> None:
@@ -256,7 +266,9 @@ def test_a_new_owner_alone_is_no_other_project(store: Store) -> None:
 
 def test_gone_and_back_in_one_batch(store: Store) -> None:
     store.save_packages([facts("1.0")])
-    store.record_checks([gone("Some.Pkg"), check("Some.Pkg", classifiers=PLONE), gone("Some.Pkg", at=2500)])
+    store.record_checks(
+        [gone("Some.Pkg"), check("Some.Pkg", classifiers=PLONE, promised=10), gone("Some.Pkg", at=2500)]
+    )
     assert kinds(store, since=1) == [("vanished", None), ("returned", None), ("vanished", None)]
     assert store.vanished() == {"some-pkg": 2500}
     assert store.revisions(["some-pkg"]) == {"some-pkg": 4}

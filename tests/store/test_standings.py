@@ -23,8 +23,8 @@ def test_nothing_is_known_at_first(store: Store) -> None:
 
 
 def test_what_was_verified_is_loaded_with_the_package(store: Store) -> None:
-    store.save_packages([facts("1.0", name=name) for name in "ab"])
-    store.save_verified([Verified("a", 3000, PageSaid("archived", "moved", '"p"'), '"j"')])
+    store.save_packages([facts("1.0", name="a", etag='"j"'), facts("1.0", name="b")])
+    store.save_verified([Verified("a", 3000, PageSaid("archived", "moved", '"p"'))])
     standing = Standing("a", "archived", "moved", '"p"', '"j"', 3000)
     assert store.standings("ab") == {"a": standing, "b": Standing("b")}
     loaded = {package.normalized_name: package.standing for package in store.load_packages("ab")}
@@ -73,8 +73,8 @@ def test_a_first_marker_other_than_active_is_a_change(store: Store) -> None:
 def test_a_page_that_was_not_modified_keeps_what_it_said(store: Store) -> None:
     store.save_packages([facts("1.0", name="a")])
     store.save_verified([verified("a", "archived", "moved")])
-    assert store.save_verified([Verified("a", 4000, None, '"k"')]) == [False]
-    standing = Standing("a", "archived", "moved", '"p"', '"k"', 4000)
+    assert store.save_verified([Verified("a", 4000, None)]) == [False]
+    standing = Standing("a", "archived", "moved", '"p"', None, 4000)
     assert store.standings(["a"]) == {"a": standing}
 
 
@@ -83,7 +83,19 @@ def test_a_page_without_a_marker_says_nothing_of_it(store: Store) -> None:
     store.save_packages([facts("1.0", name="a")])
     store.save_verified([verified("a", "archived", "moved")])
     assert store.save_verified([verified("a", None, etag='"q"', at=4000)]) == [False]
-    assert store.standings(["a"]) == {"a": Standing("a", "archived", "moved", '"q"', '"j"', 4000)}
+    assert store.standings(["a"]) == {"a": Standing("a", "archived", "moved", '"q"', None, 4000)}
+
+
+def test_an_etag_is_that_of_the_facts(store: Store) -> None:
+    """An older answer of the same serial has another one: with the newer one's, a refresh would hear "not
+    modified" for ever and never learn what the older answer lacks, an advisory for example."""
+    for etag in ('"new"', '"old"', None):
+        store.save_packages([facts("1.0", name="a", etag=etag)])
+        assert store.standings(["a"])["a"].project_etag == etag
+        store.save_verified([verified("a", "active")])
+        assert store.standings(["a"])["a"].project_etag == etag
+    store.save_packages([facts("1.0", name="a", serial=9, etag='"ignored"')])
+    assert store.standings(["a"])["a"].project_etag is None
 
 
 def test_only_packages_are_verified(store: Store) -> None:

@@ -86,6 +86,27 @@ def test_members_come_first_then_hinted_names_then_the_rest() -> None:
     assert list(work) == [20, 40, 10, 0, 30]
 
 
+def test_what_failed_comes_last_among_its_like() -> None:
+    """Broken projects that stand next to each other must not take the first places in every run."""
+    index = [
+        ("alpha", 1, 0),
+        ("hint-a", 1, 10),
+        ("hint-b", 1, 20),
+        ("m-a", 1, 30),
+        ("m-b", 1, 40),
+        ("x", 1, 50),
+    ]
+    work = work_list(
+        index,
+        [],
+        members={"m-a", "m-b"},
+        wanted=(),
+        failed={"alpha", "hint-a", "m-a"},
+        hinted=lambda name: name.startswith("hint"),
+    )
+    assert list(work) == [40, 30, 20, 10, 50, 0]
+
+
 class TestUnlisted:
     """What only the store has is no work; the rules for removal decide about it."""
 
