@@ -46,7 +46,7 @@ class ParseError(PyfError):
 
 
 class FetchError(PyfError):
-    """Raised by spiders when an answer of PyPI is no use for a package.
+    """Raised by spiders when an answer is no use for a package.
 
     `transport` is true when nothing was learnt about the package (no connection, 5xx): many of them in a
     row mean that PyPI is down.
@@ -55,6 +55,14 @@ class FetchError(PyfError):
     def __init__(self, reason: str, *, transport: bool = False) -> None:
         super().__init__(reason)
         self.transport = transport
+
+
+class AuthenticationError(FetchError):
+    """Raised by spiders when a service does not accept the key that it was given."""
+
+
+class BudgetError(FetchError):
+    """Raised by spiders when a service allows no more requests for longer than a run should wait."""
 
 
 class StaleError(FetchError):

@@ -11,9 +11,9 @@ from pyf_scrapy.metadata.descriptions import Description
 from pyf_scrapy.metadata.health import Health, HealthFacts, health
 from pyf_scrapy.metadata.releases import Release, combine
 from pyf_scrapy.metadata.versions import VersionFields
-from pyf_scrapy.parsers.project_json import ProjectRecord
+from pyf_scrapy.parsers.records import DownloadCounts, ProjectRecord
 from pyf_scrapy.search.changes import Change
-from pyf_scrapy.store import GONE, Standing, Store, StoredPackage
+from pyf_scrapy.store import GONE, RepositoryFacts, RepositoryLink, Standing, Store, StoredPackage
 
 # Feed exporters know dataclasses and plain values, not msgspec's structs.
 _PLAIN = {"serializer": msgspec.to_builtins}
@@ -46,8 +46,9 @@ class PackageItem:
     leaving: list[str] = field(default_factory=list)
     project: ProjectRecord | None = field(default=None, metadata=_PLAIN)
     releases: tuple[Release, ...] = field(default=(), metadata=_PLAIN)
-    repository: None = None
-    downloads: None = None
+    link: RepositoryLink | None = field(default=None, metadata=_PLAIN)
+    repository: RepositoryFacts | None = field(default=None, metadata=_PLAIN)
+    downloads: DownloadCounts | None = field(default=None, metadata=_PLAIN)
     standing: Standing | None = field(default=None, metadata={"serializer": _standing})
     stored: bool = False
     fresh: bool = True
@@ -61,8 +62,8 @@ class PackageItem:
     changes: dict[str, Change] = field(default_factory=dict)
 
 
-def package_item(package: StoredPackage) -> PackageItem:
-    """The item of a package as the store has it."""
+def package_item(package: StoredPackage, source: str) -> PackageItem:
+    """The item of a package as the store has it, with the downloads that `source` counted."""
     return PackageItem(
         name=package.name,
         normalized_name=package.normalized_name,
@@ -73,16 +74,19 @@ def package_item(package: StoredPackage) -> PackageItem:
         project=package.project,
         releases=combine(package.project, package.releases),
         standing=package.standing,
+        link=package.link,
+        repository=package.repository,
+        downloads=package.downloads.get(source),
         stored=True,
     )
 
 
-def stored_item(store: Store, normalized_name: str) -> PackageItem | None:
+def stored_item(store: Store, normalized_name: str, source: str) -> PackageItem | None:
     """The item of what the store has: a package, or only a checked project that never belonged to a profile
-    though an index has it. None for an unknown project."""
+    though an index has it. None for an unknown project. `source` is whose downloads it shows."""
     package = store.load_package(normalized_name)
     if package is not None:
-        return package_item(package)
+        return package_item(package, source)
     row = store.project(normalized_name)
     if row is None:
         return None
@@ -110,7 +114,10 @@ def health_of(item: PackageItem, now: date) -> Health | None:
         project=item.project,
         status=item.standing.status if item.standing is not None else None,
         removed=item.status in GONE,
-        # Facts of the repository and of downloads belong here: repository, repository_url, proof,
-        # repository_at, downloads.
+        repository=item.repository.record if item.repository is not None else None,
+        repository_url=item.link.url if item.link is not None else None,
+        proof=item.link.proof if item.link is not None else None,
+        repository_at=item.repository.fetched_at if item.repository is not None else None,
+        downloads=item.downloads,
     )
     return health(facts, now)

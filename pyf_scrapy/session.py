@@ -15,9 +15,11 @@ from typing import Any
 from sqlalchemy import URL
 
 from pyf_scrapy.exceptions import AlreadyRunningError, UsageProblem
+from pyf_scrapy.items import PackageItem, stored_item
 from pyf_scrapy.profiles import Profile
 from pyf_scrapy.search.collections import Collection, ensure_collection, ids_by_package
 from pyf_scrapy.search.connection import Connection, TypesenseSettings, connect
+from pyf_scrapy.search.documents import FORMAT
 from pyf_scrapy.store import Store
 from pyf_scrapy.store.locks import FileLock
 from pyf_scrapy.store.writer import StoreWriter
@@ -98,6 +100,10 @@ class Session:
         """Note in the store that a package failed at `stage` ("project", "release", "index" ...)."""
         await self.writer.fail(normalized_name, stage, "; ".join(reasons[:5]), int(time.time()))
 
+    def stored_item(self, normalized_name: str) -> PackageItem | None:
+        """`items.stored_item` with the downloads of DOWNLOADS_SOURCE; blocking. Raises StoreError."""
+        return stored_item(self.store, normalized_name, self.settings["DOWNLOADS_SOURCE"])
+
     def waiting(self) -> int:
         """How many packages of the profiles are stored but not in the index; blocking. Raises StoreError."""
         return sum(1 for p in self.profiles for _ in self.store.dirty(p.collection, p))
@@ -143,7 +149,12 @@ class Session:
             )
             store.open_collection(
                 profile.collection,
-                profile.definition() | {"descriptions": self.settings["DESCRIPTIONS"]},
+                profile.definition()
+                | {
+                    "descriptions": self.settings["DESCRIPTIONS"],
+                    "downloads": self.settings["DOWNLOADS_SOURCE"],
+                    "format": FORMAT,
+                },
                 profile.releases,
                 *identity,
                 present=None if is_known else ids_by_package(connection.client, collection.name),

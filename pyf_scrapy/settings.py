@@ -118,6 +118,8 @@ FEED_EXPORT_FIELDS = [
     "profiles",
     "project",
     "releases",
+    "repository",
+    "downloads",
     "health",
     "failures",
 ]

@@ -29,9 +29,10 @@ class BackoffMiddleware:
     others before the gate of its host (PoliteDownloadHandler). Any other failure concerns one address and
     is tried again after a delay of its own.
 
-    Settings: `RETRY_HTTP_CODES` and `RETRY_EXCEPTIONS` as in Scrapy; `PYPI_MAX_RETRIES` tries after the
-    first; `PYPI_RETRY_BACKOFF` is the first delay in seconds, doubled each time, at most
-    `BACKOFF_MAX_DELAY`; `BACKOFF_THROTTLED_RETRIES` bounds how often one request may be told to wait.
+    Meta key `dont_retry` as in Scrapy: who sends it keeps rules of its own. Settings: `RETRY_HTTP_CODES` and
+    `RETRY_EXCEPTIONS` as in Scrapy; `PYPI_MAX_RETRIES` tries after the first; `PYPI_RETRY_BACKOFF` is the
+    first delay in seconds, doubled each time, at most `BACKOFF_MAX_DELAY`; `BACKOFF_THROTTLED_RETRIES` bounds
+    how often one request may be told to wait.
     """
 
     def __init__(self, crawler: Crawler) -> None:
@@ -51,7 +52,7 @@ class BackoffMiddleware:
         return cls(crawler)
 
     async def process_response(self, request: Request, response: Response) -> Request | Response:
-        if response.status not in self.codes:
+        if response.status not in self.codes or request.meta.get("dont_retry"):
             return response
         told = retry_after(response.headers.get(b"Retry-After"), time.time())
         reason = f"HTTP {response.status}"
@@ -60,7 +61,9 @@ class BackoffMiddleware:
         return await self._later(request, reason) or response
 
     async def process_exception(self, request: Request, exception: Exception) -> Request | None:
-        return await self._later(request, exception) if isinstance(exception, self.exceptions) else None
+        if request.meta.get("dont_retry") or not isinstance(exception, self.exceptions):
+            return None
+        return await self._later(request, exception)
 
     def _throttled(self, request: Request, reason: str) -> Request | None:
         """Counted apart, so that a request that had to wait still has all its tries when it fails."""

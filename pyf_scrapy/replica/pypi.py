@@ -12,6 +12,7 @@ from packaging.utils import canonicalize_name
 from pyf_scrapy.replica.answers import Answer, redirect
 from pyf_scrapy.replica.documents import project_json, release_json
 from pyf_scrapy.replica.feeds import UPDATES, Feeds
+from pyf_scrapy.replica.provenance import provenance_json
 from pyf_scrapy.replica.replica import Replica
 from pyf_scrapy.replica.simple import Compressed, index_html, index_json, page_html, page_json
 from pyf_scrapy.replica.truth import Project
@@ -23,6 +24,8 @@ _HTML_TYPES = ("text/html", "application/vnd.pypi.simple.v1+html")
 _SIMPLE = re.compile(r"^/simple(?:/(?P<name>[^/]+))?(?P<slash>/?)$")
 _PROJECT = re.compile(r"^/pypi/(?P<name>[^/]+)/json(?P<slash>/?)$")
 _RELEASE = re.compile(r"^/pypi/(?P<name>[^/]+)/(?P<version>[^/]+)/json(?P<slash>/?)$")
+
+_PROVENANCE = re.compile(r"^/integrity/(?P<name>[^/]+)/(?P<version>[^/]+)/(?P<file>[^/]+)/provenance$")
 
 _FEED = re.compile(r"^/rss/(?:updates|packages|project/(?P<name>[^/]+)/releases)\.xml$")
 
@@ -59,6 +62,8 @@ def understand(path: str, accept: str) -> Question | None:
     if match := _RELEASE.match(path):
         name = str(canonicalize_name(match["name"]))
         return Question("release", name, match["version"], f"/pypi/{name}/{match['version']}/json")
+    if match := _PROVENANCE.match(path):
+        return Question("provenance", str(canonicalize_name(match["name"])), match["version"], path)
     return None
 
 
@@ -110,7 +115,10 @@ class PyPI:
         if question.kind == "simple-html":
             body = page_html(self._seed, project)
             return _fresh(body, "text/html; charset=UTF-8", _SIMPLE_AGE, project.serial, "Accept, ")
-        document = self._json(question, project)
+        if question.kind == "provenance":
+            document = provenance_json(self._seed, project, question.version, path.rsplit("/", 2)[1])
+        else:
+            document = self._json(question, project)
         return (
             _not_found(question.kind)
             if document is None

@@ -1,8 +1,8 @@
 """From a package's facts to its Typesense documents: one per release, a pure function of facts and date.
 
-Long text and health stand on the latest release and on the newest release of each framework version. Facts
-of the package that change without a release (serial, vulnerabilities) stand on the latest release only, so
-that the others stay as they are and need not be sent again.
+Long text, GitHub's facts, downloads and health stand on the latest release and on the newest release of each
+framework version. Facts of the package that change without a release (serial, vulnerabilities) stand on the
+latest release only, so that the others stay as they are and need not be sent again.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from pyf_scrapy.metadata.releases import (
     text_versions,
 )
 from pyf_scrapy.metadata.versions import VersionFields, version_fields
-from pyf_scrapy.parsers.records import File, ProjectRecord
+from pyf_scrapy.parsers.records import DownloadCounts, File, ProjectRecord
 from pyf_scrapy.profiles import Profile
 from pyf_scrapy.search.cleaning import (
     MAX_ITEM,
@@ -39,7 +39,7 @@ from pyf_scrapy.search.cleaning import (
     url,
     within,
 )
-from pyf_scrapy.store.records import Standing
+from pyf_scrapy.store.records import RepositoryFacts, RepositoryLink, Standing
 
 # Bytes as JSON; together with the lists a document stays below about 1 MB.
 MAX_DESCRIPTION = 300_000
@@ -48,6 +48,9 @@ MAX_CHANGELOG = 120_000
 MAX_FIRST_CHAPTER = 50_000
 MAX_FILES = 60_000
 MAX_PROJECT_URLS = 30_000
+
+#: Rises when documents of the same facts become others: then all are sent again.
+FORMAT: Final = 2
 
 #: The field that says when a document was computed, not what it says.
 CALCULATED: Final = "health_score_last_calculated"
@@ -75,6 +78,12 @@ class Package(Protocol):
     def health(self) -> Health | None: ...
     @property
     def standing(self) -> Standing | None: ...
+    @property
+    def link(self) -> RepositoryLink | None: ...
+    @property
+    def repository(self) -> RepositoryFacts | None: ...
+    @property
+    def downloads(self) -> DownloadCounts | None: ...
 
 
 def document_id(normalized_name: str, version: str) -> str:
@@ -105,6 +114,8 @@ def documents(
             document |= _latest_fields(package)
         if release.version in with_text:
             document |= _text_fields(package.descriptions.get(release.version), document["summary"])
+            document |= _repository_fields(package.link, package.repository)
+            document |= _download_fields(package.downloads)
             document |= _health_fields(package.health, now)
         made.append(document)
     return made
@@ -221,6 +232,52 @@ def _text_fields(description: Description | None, summary: str) -> dict[str, Any
             changelog=text(description.changelog, MAX_CHANGELOG),
         ),
     }
+
+
+def _repository_fields(link: RepositoryLink | None, facts: RepositoryFacts | None) -> dict[str, Any]:
+    """What GitHub says of the repository that the package links to; nothing when it is not known there."""
+    record = facts.record if facts is not None else None
+    if link is None or facts is None or record is None:
+        return {}
+    numbers = {
+        "github_stars": record.stars,
+        "github_watchers": record.watchers,
+        "github_forks": record.forks,
+        "github_open_issues": record.open_issues,
+        "github_open_pull_requests": record.open_pull_requests,
+        # Not `updated_at`, which moves with each star.
+        "github_updated": record.pushed_at,
+    }
+    document: dict[str, Any] = {name: number for name, number in numbers.items() if number is not None}
+    if record.archived is not None:
+        document["github_archived"] = record.archived
+    return document | _given(
+        github_url=f"https://github.com/{record.owner}/{record.name}",
+        github_license=line(record.license, MAX_ITEM),
+        github_topics=items(record.topics),
+        github_proof=line(link.proof, MAX_ITEM),
+        contributors=[
+            {
+                "username": line(one.login, MAX_ITEM),
+                "avatar_url": url(one.avatar_url),
+                "contributions": one.contributions,
+            }
+            for one in facts.contributors or ()
+        ],
+    )
+
+
+def _download_fields(counts: DownloadCounts | None) -> dict[str, Any]:
+    if counts is None:
+        return {}
+    numbers = {
+        "download_last_day": counts.last_day,
+        "download_last_week": counts.last_week,
+        "download_last_month": counts.last_month,
+        "download_total": counts.total,
+    }
+    document: dict[str, Any] = {name: number for name, number in numbers.items() if number is not None}
+    return document | {"download_updated": counts.as_of, "download_source": counts.source}
 
 
 def _health_fields(health: Health | None, now: date) -> dict[str, Any]:

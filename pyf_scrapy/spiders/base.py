@@ -5,20 +5,18 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping
-from urllib.parse import urlsplit
 
 from scrapy import Request
 from scrapy.http import Response
 from scrapy.settings import BaseSettings
 from twisted.python.failure import Failure
 
-from pyf_scrapy.environment import ceiling
 from pyf_scrapy.exceptions import FetchError, ParseError, PyfError, StaleError, StoreError
 from pyf_scrapy.items import PackageItem
 from pyf_scrapy.session import Target
 from pyf_scrapy.spiders.asking import Ask, AskingSpider
 from pyf_scrapy.spiders.collecting import Collector
-from pyf_scrapy.spiders.fetching import InlineFetch, PyPI, no_answer
+from pyf_scrapy.spiders.fetching import InlineFetch, PyPI, no_answer, pypi_slot
 from pyf_scrapy.store import UnstorableError
 from pyf_scrapy.sync.staleness import retry_delay
 
@@ -43,13 +41,10 @@ class PackageSpider(AskingSpider):
     def update_settings(cls, settings: BaseSettings) -> None:
         """Keep PYPI_MAX_RPS by the download slot of PyPI's host: one figure for the whole process."""
         super().update_settings(settings)
-        url, given = str(settings["PYPI_URL"]), settings.get("PYPI_MAX_RPS")
-        rate = ceiling(url, None if given is None else float(given))
         concurrency = settings.getint("PYPI_CONCURRENCY")
-        slot = {"concurrency": concurrency, "delay": 1 / rate if rate else 0, "jitter": 0}
         settings.set("CONCURRENT_REQUESTS", concurrency, priority="spider")
         settings.set("CONCURRENT_REQUESTS_PER_DOMAIN", concurrency, priority="spider")
-        settings.set("DOWNLOAD_SLOTS", {urlsplit(url).hostname: slot}, priority="spider")
+        settings.set("DOWNLOAD_SLOTS", pypi_slot(settings), priority="spider")
 
     def setup(self, given: Mapping[str, str], targets: list[Target]) -> None:
         super().setup(given, targets)

@@ -13,7 +13,7 @@ import msgspec
 from scrapy.http import Response
 
 from pyf_scrapy.exceptions import FetchError, PyfError
-from pyf_scrapy.items import PackageItem, stored_item
+from pyf_scrapy.items import PackageItem
 from pyf_scrapy.metadata.releases import listed_versions
 from pyf_scrapy.parsers.project_json import File, Metadata, ProjectRecord, parse_project
 from pyf_scrapy.parsers.simple_index import SimplePage, files_by_version
@@ -141,7 +141,7 @@ class Collector:
             await self.session.fail(name, "release", *problems)
         else:
             await writer.clear([name], "release")
-        item = await asyncio.to_thread(stored_item, self.session.store, name)
+        item = await asyncio.to_thread(self.session.stored_item, name)
         assert item is not None, "it was saved a moment ago"
         return dataclasses.replace(item, stored=False, failures=problems)
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from scrapy import Request
 from scrapy.crawler import Crawler
 from scrapy.exceptions import DownloadCancelledError, IgnoreRequest
 from scrapy.http import Response
+from scrapy.settings import BaseSettings
 
+from pyf_scrapy.environment import ceiling
 from pyf_scrapy.exceptions import FetchError
 from pyf_scrapy.parsers.project_json import parse_release
+from pyf_scrapy.parsers.provenance import Publisher, parse_provenance
 from pyf_scrapy.parsers.records import ReleaseRecord
 from pyf_scrapy.parsers.simple_index import SimplePage, parse_simple_page
 
@@ -22,6 +25,16 @@ SIMPLE_JSON = "application/vnd.pypi.simple.v1+json"
 LARGEST_INDEX = 250 * 1024 * 1024
 
 INDEX_TIMEOUT = 600.0  # seconds
+
+
+def pypi_slot(settings: BaseSettings) -> dict[str | None, dict[str, float]]:
+    """The entry of DOWNLOAD_SLOTS that keeps PYPI_MAX_RPS: one figure for the whole process."""
+    url, given = str(settings["PYPI_URL"]), settings.get("PYPI_MAX_RPS")
+    rate = ceiling(url, None if given is None else float(given))
+    concurrency = settings.getint("PYPI_CONCURRENCY")
+    slot = {"concurrency": concurrency, "delay": 1 / rate if rate else 0, "jitter": 0}
+    return {urlsplit(url).hostname: slot}
+
 
 Fetch = Callable[[Request], Awaitable[Response]]
 
@@ -105,6 +118,18 @@ class PyPI:
         if response.status != 404 and not (response.status == 304 and etag):
             expect_ok(response)
         return response
+
+    async def provenance(self, normalized_name: str, version: str, filename: str) -> tuple[Publisher, ...]:
+        """Who published a file, as PyPI attests it (PEP 740); nobody for a 404.
+
+        Raises FetchError, ParseError.
+        """
+        parts = "/".join(quote(part, safe="") for part in (normalized_name, version, filename))
+        response = await self.fetch(Request(f"{self.base}/integrity/{parts}/provenance"))
+        if response.status == 404:
+            return ()
+        expect_ok(response)
+        return parse_provenance(response.body)
 
     async def release(self, normalized_name: str, version: str) -> ReleaseRecord | None:
         """A release by its own JSON, None for a real 404. Raises FetchError, ParseError."""

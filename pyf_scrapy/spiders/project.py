@@ -14,7 +14,7 @@ from scrapy import Request
 from scrapy.http import Response
 
 from pyf_scrapy.exceptions import FetchError, ParseError, UsageProblem
-from pyf_scrapy.items import PackageItem, stored_item
+from pyf_scrapy.items import PackageItem
 from pyf_scrapy.parsers.requirements_txt import requirement_names
 from pyf_scrapy.profiles import Profile
 from pyf_scrapy.search.collections import check_alias
@@ -183,7 +183,7 @@ class ProjectSpider(PackageSpider):
             self.ask_later(FIRST_DELAY, Ask(ask.name, Promise(serial=seen.newer), attempt=1))
         if item is None and not seen.changed:
             return None
-        return await asyncio.to_thread(stored_item, self.session.store, ask.name)
+        return await asyncio.to_thread(self.session.stored_item, ask.name)
 
 
 def _names(given: Mapping[str, str]) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from scrapy.http import Response
 from twisted.python.failure import Failure
 
 from pyf_scrapy.exceptions import FetchError, PyfError, StoreError
-from pyf_scrapy.items import PackageItem, stored_item
+from pyf_scrapy.items import PackageItem
 from pyf_scrapy.profiles import unknown_classifiers
 from pyf_scrapy.session import Session, Target
 from pyf_scrapy.spiders import arguments
@@ -40,6 +40,8 @@ class StoreSpider(scrapy.Spider):
     session: Session
     problem: PyfError | None = None
     complaint: PyfError | None = None
+    #: of the log line that counts dirty packages
+    dirty_level = logging.INFO
 
     @classmethod
     def check_arguments(cls, given: Mapping[str, str], settings: Mapping[str, Any]) -> list[Target]:
@@ -69,6 +71,7 @@ class StoreSpider(scrapy.Spider):
             for warning in (*target.profile.warnings, *unknown_classifiers(target.profile)):
                 logger.warning("profile %s: %s", target.profile.key, warning)
         self._passing_on: set[str] = set()
+        self._tried: set[str] = set()
         self._closing: set[asyncio.Future[None]] = set()
         self._places = asyncio.Semaphore(settings.getint("CONCURRENT_DIRTY_PACKAGES"))
         for signal in (signals.item_scraped, signals.item_dropped, signals.item_error):
@@ -122,27 +125,36 @@ class StoreSpider(scrapy.Spider):
         when the spider closes (Scrapy 2.19).
         """
         store = self.session.store
-        broken = await asyncio.to_thread(store.due, "description", int(time.time()))
+        # A README that could not be rendered is tried again when its time has come.
+        broken = sorted(await asyncio.to_thread(store.due, "description", int(time.time())) - self._tried)
+        self._tried.update(broken)
         seen: set[str] = set()
         for profile in self.session.profiles:
             names = await asyncio.to_thread(list, store.dirty(profile.collection, profile))
             if names:
-                logger.info("%s: %d stored packages are not in the index yet", profile.collection, len(names))
-            # A README that could not be rendered is tried again when its time has come.
+                logger.log(
+                    self.dirty_level,
+                    "%s: %d stored packages are not in the index yet",
+                    profile.collection,
+                    len(names),
+                )
             if broken:
-                names += await asyncio.to_thread(store.indexed, profile.collection, sorted(broken))
+                names += await asyncio.to_thread(store.indexed, profile.collection, broken)
             for name in names:
-                if name not in seen:
+                if name not in seen and name not in self._passing_on:
                     seen.add(name)
-                    await self._places.acquire()
-                    self._passing_on.add(name)
-                    yield Request("data:,", callback=self.pass_on, cb_kwargs={"name": name}, dont_filter=True)
+                    yield await self.pass_on_request(name)
+
+    async def pass_on_request(self, name: str) -> Request:
+        """The request that passes a stored package on, as soon as there is room in the pipelines."""
+        await self._places.acquire()
+        self._passing_on.add(name)
+        return Request("data:,", callback=self.pass_on, cb_kwargs={"name": name}, dont_filter=True)
 
     async def pass_on(self, response: Response, name: str) -> AsyncIterator[PackageItem]:
         """A stored package -> its PackageItem."""
-        store = self.session.store
         try:
-            item = await asyncio.to_thread(stored_item, store, name)
+            item = await asyncio.to_thread(self.session.stored_item, name)
         except StoreError as error:
             self.end(error, reason="store_failed")
             return

@@ -6,16 +6,27 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, and_, bindparam, select
 
 from pyf_scrapy.store.database import chunks
 from pyf_scrapy.store.enrichment import known_downloads, known_since
 from pyf_scrapy.store.part import NAMES, StorePart, execute, rise, without_repeats
 from pyf_scrapy.store.records import DownloadFacts
-from pyf_scrapy.store.tables import downloads
+from pyf_scrapy.store.tables import downloads, projects
 
 _AGES = select(downloads.c.normalized_name, downloads.c.fetched_at).where(
     downloads.c.source == bindparam("of_source"), downloads.c.normalized_name.in_(NAMES)
+)
+_WEIGHTS = (
+    select(projects.c.normalized_name, projects.c.serial, downloads.c.last_month)
+    .outerjoin(
+        downloads,
+        and_(
+            downloads.c.normalized_name == projects.c.normalized_name,
+            downloads.c.source == bindparam("of_source"),
+        ),
+    )
+    .where(projects.c.normalized_name.in_(NAMES))
 )
 
 
@@ -39,6 +50,18 @@ class Downloads(StorePart):
         for some in chunks(names):
             with self._database.read() as connection:
                 found.update(connection.execute(_AGES, {"of_source": source, "names": some}).all())
+        return found
+
+    def download_weights(self, names: Iterable[str], source: str) -> dict[str, int]:
+        """How much the figures of packages are wanted: by those of the last month, if they are known, else by
+        the serial of the last change, so that those come first in which something happens."""
+        found: dict[str, int] = {}
+        for some in chunks(names):
+            with self._database.read() as connection:
+                rows = connection.execute(_WEIGHTS, {"of_source": source, "names": some}).all()
+            found |= {
+                row.normalized_name: row.serial if row.last_month is None else row.last_month for row in rows
+            }
         return found
 
     def _save_downloads(self, connection: Connection, facts: Sequence[DownloadFacts]) -> int:

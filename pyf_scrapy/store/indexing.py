@@ -176,7 +176,7 @@ class Indexing(StorePart):
 
 def _shape(row: CollectionRow) -> tuple[Any, ...]:
     """What the documents of a package depend on besides its facts."""
-    return row.releases, row.definition.get("descriptions")
+    return row.releases, *(row.definition.get(key) for key in ("descriptions", "downloads", "format"))
 
 
 def _collection(connection: Connection, name: str) -> CollectionRow | None:

@@ -36,10 +36,13 @@ class Derived:
 
 
 async def derive(
-    package: StoredPackage, profile: Profile, today: date, renderer: Renderer, *, all_texts: bool
+    package: StoredPackage, profile: Profile, today: date, renderer: Renderer, *, all_texts: bool, source: str
 ) -> Derived:
-    """Render what the documents carry. As in a crawl, a README that breaks its bounds costs its own text."""
-    item = package_item(package)
+    """Render what the documents carry. As in a crawl, a README that breaks its bounds costs its own text.
+
+    `source` is whose downloads they show.
+    """
+    item = package_item(package, source)
     item.versions = {
         release.version: version_fields(release.version, yanked=release.yanked) for release in item.releases
     }

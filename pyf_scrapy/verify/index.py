@@ -37,12 +37,16 @@ class Held(NamedTuple):
 
 
 class Collection(NamedTuple):
-    """What is compared: a collection (`alias` as the store calls it, `name` behind it) and its profile."""
+    """What is compared: a collection (`alias` as the store calls it, `name` behind it) and its profile.
+
+    `all_texts` and `source` (of downloads) are what its documents were made with.
+    """
 
     alias: str
     name: str
     profile: Profile
     all_texts: bool
+    source: str = "pypistats"
 
 
 def held_documents(
@@ -120,7 +124,12 @@ class IndexComparison:
         if member is None:
             return None
         return await derive(
-            member, collection.profile, self.now, self.renderer, all_texts=collection.all_texts
+            member,
+            collection.profile,
+            self.now,
+            self.renderer,
+            all_texts=collection.all_texts,
+            source=collection.source,
         )
 
     def _member(self, package: StoredPackage | None) -> StoredPackage | None:

@@ -99,7 +99,9 @@ def _compare_index(
             found.append(Difference(None, None, Kind.BOOKKEEPING, detail))
         held = held_documents(client, name, lambda done: progress("Reading the index", done, count))
         documents = sum(map(len, held.values()))
-        compared = Collection(alias, name, profile, row.definition.get("descriptions") == "all")
+        made = row.definition
+        source = made.get("downloads", "pypistats")
+        compared = Collection(alias, name, profile, made.get("descriptions") == "all", source)
 
         async def run() -> list[Difference]:
             renderer = Renderer(
