@@ -60,6 +60,8 @@ class Session:
     collections: dict[str, Collection] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        #: whether all releases carry text; another run may have given a collection more than our settings say
+        self.all_texts = self.settings["DESCRIPTIONS"] == "all"
         self._opening = asyncio.Lock()
         self._opened = False
         self._run_lock: FileLock | None = None
@@ -167,8 +169,8 @@ class Session:
         return profile
 
     def _resolve(self, target: Target) -> tuple[Profile, Origin]:
-        """The profile with what the store remembers of its collection (releases, names given earlier), and what
-        makes the collection.
+        """The profile with what the store remembers of its collection (releases, and names given earlier);
+        and what made the collection.
 
         Raises UsageProblem when something else made it: its packages would be sent out of it.
         """

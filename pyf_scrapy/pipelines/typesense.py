@@ -21,7 +21,8 @@ class DocumentRejected(DropItem):
 
 
 class Superseded(DropItem):
-    """Newer facts of the package were stored before it was sent: these are sent by whoever stored them."""
+    """Newer facts of the package were stored before it was sent: these are sent by whoever stored them. Or
+    the collection became another: what it lacks is sent by whoever made it so, or by the next run."""
 
 
 class TypesensePipeline:
@@ -85,7 +86,7 @@ class TypesensePipeline:
             raise DocumentRejected(reasons[0], log_level="ERROR")
         if any(result.superseded for result in results):
             stats.inc_value("pyf/typesense/superseded")
-            raise Superseded("newer facts are stored", log_level="DEBUG")
+            raise Superseded("newer facts are stored, or the collection is another now", log_level="DEBUG")
         for stage in ("index", "pipeline"):
             await self.session.writer.clear([item.normalized_name], stage)
         stats.inc_value("pyf/packages/indexed")
