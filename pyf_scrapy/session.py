@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
@@ -19,6 +19,7 @@ from pyf_scrapy.ownership import Origin, origin_of, refusal
 from pyf_scrapy.profiles import Profile, load_profiles
 from pyf_scrapy.search.collections import Collection, ensure_collection, ids_by_package
 from pyf_scrapy.search.connection import Connection, TypesenseSettings, connect
+from pyf_scrapy.search.marks import Marking
 from pyf_scrapy.store import Store
 from pyf_scrapy.store.locks import FileLock
 from pyf_scrapy.store.writer import StoreWriter
@@ -114,6 +115,19 @@ class Session:
         """How many packages of the profiles are stored but not in the index; blocking. Raises StoreError."""
         return sum(1 for p in self.profiles for _ in self.store.dirty(p.collection, p))
 
+    def mark_sent(self, collections: Iterable[str]) -> None:
+        """Something was sent to these: a copy of the search server from before is known as an older one.
+
+        Blocking. Raises SearchError, StoreError.
+        """
+        for collection in collections:
+            with self.store.index_lock(collection):
+                mark = Marking(self.store, self.connection.client, collection)
+                if (
+                    not mark.is_doubtful
+                ):  # else the server was replaced under us: the next run sends all again
+                    mark.renew()
+
     async def close(self) -> None:
         """Flush the writer, close everything, free the lock."""
         if self._writer is not None:
@@ -153,8 +167,10 @@ class Session:
         with store.index_lock(collection.alias):
             profile, origin = self._resolve(target)
             known = store.collection(profile.collection)
+            mark = Marking(store, connection.client, profile.collection)
             is_known = (
                 known is not None
+                and not mark.is_doubtful
                 and (known.physical, known.created_at, known.server) == identity
                 and store.documents_known(profile.collection) == collection.documents
             )
@@ -165,7 +181,9 @@ class Session:
                 *identity,
                 present=None if is_known else ids_by_package(connection.client, collection.name),
                 redated=connection.version[0] == 0,  # 0.24.1 dates a collection anew at each start
+                doubtful=mark.is_doubtful,
             )
+            mark.renew()
         return profile
 
     def _resolve(self, target: Target) -> tuple[Profile, Origin]:

@@ -19,6 +19,7 @@ from pyf_scrapy.store.records import CollectionRow, Indexed, Shape
 from pyf_scrapy.store.tables import collections, indexed, meta
 
 _hashes = msgspec.msgpack.Decoder(dict[str, bytes])
+_marks = msgspec.json.Decoder(tuple[str, ...])
 _shapes = msgspec.json.Decoder(Shape)
 
 _COLLECTION: BindParameter[str] = bindparam("of")
@@ -48,13 +49,15 @@ class Indexing(StorePart):
         server: str,
         present: Mapping[str, Set[str]] | None = None,
         redated: bool = False,
+        doubtful: bool = False,
     ) -> None:
         """Remember a collection, and doubt what no longer fits it.
 
         Another physical collection, creation or server: all is in doubt but what `present` (None: empty) says
         of it, the ids that it holds by package. With `redated` another creation alone is no doubt as long as
         all documents of a package are there: Typesense 0.24.1 dates a collection anew when it is started.
-        `present` given for a collection that seems the same says what it really holds.
+        `present` given for a collection that seems the same says what it really holds; with `doubtful` it may
+        all be older than what was sent.
         Another number of releases, or of releases with text: documents differ, so all its packages are
         dirty; what was sent is known. Another definition otherwise changes who belongs to it, which `dirty`
         finds out by itself.
@@ -68,7 +71,11 @@ class Indexing(StorePart):
                 return
             connection.execute(self._database.upsert(collections), [row._asdict()])
             if known is None or known[3:] != row[3:] or present is not None:
-                is_same = known is not None and (known.physical, known.server) == (physical, server)
+                is_same = (
+                    known is not None
+                    and not doubtful
+                    and (known.physical, known.server) == (physical, server)
+                )
                 is_same &= redated or (known is not None and known.created_at == created_at)
                 self._compare(connection, collection, present or {}, trusted=is_same)
             # Where it is was compared above.
@@ -94,6 +101,17 @@ class Indexing(StorePart):
         with self._database.read() as connection:
             value = connection.execute(_META, {"of": _shape_key(collection)}).scalar()
         return None if value is None else _shapes.decode(value)
+
+    def marks(self, collection: str) -> tuple[str, ...]:
+        """Those marks of the search server that show that it has what was last sent; none: it has none."""
+        with self._database.read() as connection:
+            value = connection.execute(_META, {"of": _marks_key(collection)}).scalar()
+        return () if value is None else _marks.decode(value)
+
+    def save_marks(self, collection: str, marks: tuple[str, ...]) -> None:
+        """Accept these marks of the search server from now on, and no others."""
+        with self._database.write() as connection:
+            self._note(connection, _marks_key(collection), marks)
 
     def indexed(self, collection: str, names: Iterable[str]) -> dict[str, Indexed]:
         """What the collection has of these packages; those it never saw are absent."""
@@ -199,6 +217,11 @@ def _shape(row: CollectionRow) -> Shape:
 def _shape_key(collection: str) -> str:
     """Its key in the table `meta`."""
     return f"shape/{collection}"
+
+
+def _marks_key(collection: str) -> str:
+    """Its key in the table `meta`."""
+    return f"mark/{collection}"
 
 
 def _collection(connection: Connection, name: str) -> CollectionRow | None:
