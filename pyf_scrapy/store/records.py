@@ -142,6 +142,16 @@ class CollectionRow(NamedTuple):
     server: str
 
 
+class Shape(NamedTuple):
+    """What the documents of a collection depend on besides facts, and where they are: whoever made them for
+    another one must not send them. `descriptions`: the setting DESCRIPTIONS of whoever opened it last."""
+
+    server: str
+    physical: str
+    releases: int | None
+    descriptions: str | None
+
+
 @dataclass(frozen=True, slots=True)
 class Indexed:
     """What the index has of a package. `revision` None = unknown or being sent; hash b"" = unknown."""
