@@ -32,8 +32,8 @@ NAMES, MEMBERS, REQUESTS = 100_000, 4_000, 4_100
 #: assumes that there are not more than requests to spare: 80 of 100. It also assumes that every member's
 #: name has one of the profile's hints; a neutral name among 96,000 others is found when its turn comes.
 DECOYS = 80 / MEMBERS
-#: How much more memory the crawler may take at its peak than at a quarter of its requests. What is kept of each
-#: package would show: 3,000 come after the quarter, and their JSON, 14 kB on average, is 40 MB.
+#: How much more memory the crawler may take at its peak than at a quarter of its requests. What is kept of
+#: each package would show: 3,000 come after the quarter, and their JSON, 14 kB on average, is 40 MB.
 FLAT = 1.15
 
 
