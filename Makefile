@@ -30,6 +30,8 @@ demo: setup
 
 test: setup-test
 	@$(CLEAN) $(BIN)/python -m pytest -n 2 --dist loadgroup --cov --cov-report=term --cov-fail-under=90
+	@report=$$($(BIN)/python -m coverage report --include='pyf_scrapy/sync/*' --fail-under=100 2>&1) && \
+		echo "Every branch of pyf_scrapy/sync is covered." || { echo "$$report" >&2; exit 1; }
 
 # make soak [PARTS="parsers/fuzzing kill"] [PYF_SEED=1] [PYF_FUZZ_SECONDS=3600]
 soak: setup-test

@@ -32,8 +32,8 @@ class PackageItem:
     collection still holds it although it does not belong any more. `project` is None for a package that
     never belonged to any: it is only noted as checked. `standing` is what PyPI says beside the serial.
     `stored` = made of what the store has, not of an answer of PyPI; `fresh` = as new as was promised;
-    `promised` = the serial that an index lists;
-    `keys` note the entries of feeds that named it; `settled` = nothing is left to do about it.
+    `promised` = the serial that an index lists; `keys` note the entries of feeds that named it; `settled` =
+    nothing is left to do about it; `all_texts` = `descriptions` are of all releases that have any.
     """
 
     name: str
@@ -58,6 +58,7 @@ class PackageItem:
     failures: list[str] = field(default_factory=list)
     versions: dict[str, VersionFields] = field(default_factory=dict)
     descriptions: dict[str, Description] = field(default_factory=dict)
+    all_texts: bool = False
     health: Health | None = field(default=None, metadata=_PLAIN)
     changes: dict[str, Change] = field(default_factory=dict)
 

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
@@ -14,12 +14,14 @@ from typing import Any
 
 from sqlalchemy import URL
 
-from pyf_scrapy.exceptions import AlreadyRunningError, UsageProblem
+from pyf_scrapy.exceptions import AlreadyRunningError, ProfileError, UsageProblem
 from pyf_scrapy.items import PackageItem, stored_item
-from pyf_scrapy.profiles import Profile
+from pyf_scrapy.ownership import Origin, origin_of, refusal
+from pyf_scrapy.profiles import Profile, load_profiles
 from pyf_scrapy.search.collections import Collection, ensure_collection, ids_by_package
 from pyf_scrapy.search.connection import Connection, TypesenseSettings, connect
 from pyf_scrapy.search.documents import FORMAT
+from pyf_scrapy.search.marks import Marking
 from pyf_scrapy.store import Store
 from pyf_scrapy.store.locks import FileLock
 from pyf_scrapy.store.writer import StoreWriter
@@ -31,13 +33,22 @@ class Target:
 
     `releases` is meaningful only with `releases_given`: otherwise the collection keeps what it was made
     with. `names` are added to what the collection already includes (the spider `project` without profile);
-    with `as_made` the collection's own definition counts, whoever made it.
+    with `as_made` the collection's own definition counts, whoever made it. `by_classifier`: the profile is
+    the argument classifier=, not one of profiles.yaml.
     """
 
     profile: Profile
     releases_given: bool = False
     names: frozenset[str] = frozenset()
     as_made: bool = False
+    by_classifier: bool = False
+
+    @property
+    def origin(self) -> Origin:
+        """What says which packages belong here."""
+        if self.names:
+            return Origin.NAMES
+        return Origin.CLASSIFIER if self.by_classifier else Origin.PROFILE
 
 
 @dataclass
@@ -52,6 +63,8 @@ class Session:
     collections: dict[str, Collection] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        #: whether all releases carry text; another run may have given a collection more than our settings say
+        self.all_texts = self.settings["DESCRIPTIONS"] == "all"
         self._opening = asyncio.Lock()
         self._opened = False
         self._run_lock: FileLock | None = None
@@ -108,6 +121,19 @@ class Session:
         """How many packages of the profiles are stored but not in the index; blocking. Raises StoreError."""
         return sum(1 for p in self.profiles for _ in self.store.dirty(p.collection, p))
 
+    def mark_sent(self, collections: Iterable[str]) -> None:
+        """Something was sent to these: a copy of the search server from before is known as an older one.
+
+        Blocking. Raises SearchError, StoreError.
+        """
+        for collection in collections:
+            with self.store.index_lock(collection):
+                mark = Marking(self.store, self.connection.client, collection)
+                if (
+                    not mark.is_doubtful
+                ):  # else the server was replaced under us: the next run sends all again
+                    mark.renew()
+
     async def close(self) -> None:
         """Flush the writer, close everything, free the lock."""
         if self._writer is not None:
@@ -128,22 +154,29 @@ class Session:
         self._run_lock = lock
 
     def _open_search(self) -> None:
+        for target in self.targets:
+            self._resolve(target)  # what is refused is so before anything is opened, made or sent
         self._connection = connect(TypesenseSettings.from_settings(self.settings))
         for target in self.targets:
-            profile = self._resolve(target)
-            collection = ensure_collection(self.connection.client, profile.collection)
-            self._remember(profile, collection)
-            self.profiles.append(profile)
-            self.collections[profile.collection] = collection
+            collection = ensure_collection(self.connection.client, target.profile.collection)
+            self.profiles.append(self._remember(target, collection))
+            self.collections[target.profile.collection] = collection
 
-    def _remember(self, profile: Profile, collection: Collection) -> None:
-        """Tell the store which collection it is; when it is not quite the one known, what it really holds."""
+    def _remember(self, target: Target, collection: Collection) -> Profile:
+        """Tell the store which collection it is; when it is not quite the one known, what it really holds.
+
+        Returns the profile as it is filled now. Resolved under the lock: what another run has just changed
+        stays as that run made it.
+        """
         store, connection = self.store, self.connection
         identity = (collection.name, collection.created_at, connection.identity)
-        with store.index_lock(profile.collection):
+        with store.index_lock(collection.alias):
+            profile, origin = self._resolve(target)
             known = store.collection(profile.collection)
+            mark = Marking(store, connection.client, profile.collection)
             is_known = (
                 known is not None
+                and not mark.is_doubtful
                 and (known.physical, known.created_at, known.server) == identity
                 and store.documents_known(profile.collection) == collection.documents
             )
@@ -154,17 +187,22 @@ class Session:
                     "descriptions": self.settings["DESCRIPTIONS"],
                     "downloads": self.settings["DOWNLOADS_SOURCE"],
                     "format": FORMAT,
+                    "origin": origin,
                 },
                 profile.releases,
                 *identity,
                 present=None if is_known else ids_by_package(connection.client, collection.name),
                 redated=connection.version[0] == 0,  # 0.24.1 dates a collection anew at each start
+                doubtful=mark.is_doubtful,
             )
+            mark.renew()
+        return profile
 
-    def _resolve(self, target: Target) -> Profile:
-        """The profile with what the store remembers of its collection: releases, and names given earlier.
+    def _resolve(self, target: Target) -> tuple[Profile, Origin]:
+        """The profile with what the store remembers of its collection (releases, and names given earlier);
+        and what made the collection.
 
-        Raises UsageProblem when the collection is another profile's: its packages would be sent out of it.
+        Raises UsageProblem when something else made it: its packages would be sent out of it.
         """
         profile = target.profile
         known = self.store.collection(profile.collection)
@@ -173,20 +211,27 @@ class Session:
                 raise UsageProblem(f"there is no collection {profile.collection} to refresh yet")
             made = Profile.from_definition(known.definition)
             releases = profile.releases if target.releases_given else known.releases
-            return replace(made, collection=profile.collection, releases=releases)
-        if known is None:
-            return replace(profile, include=tuple(sorted(target.names))) if target.names else profile
-        owner = known.definition
-        if owner["key"] != profile.key or (target.names and owner["classifiers"]):
-            raise UsageProblem(
-                f"the collection {profile.collection} belongs to the profile {owner['key']}: give "
-                f"profile={owner['key']}, or another collection="
-            )
-        if not target.releases_given:
-            profile = replace(profile, releases=known.releases)
-        if target.names:
-            profile = replace(profile, include=tuple(sorted({*owner["include"], *target.names})))
-        return profile
+            made = replace(made, collection=profile.collection, releases=releases)
+            return made, origin_of(known.definition, self._listed)
+        names = target.names
+        if known is not None:
+            reason = refusal(profile.collection, known.definition, profile, target.origin, self._listed)
+            if reason is not None:
+                raise UsageProblem(reason)
+            if not target.releases_given:
+                profile = replace(profile, releases=known.releases)
+            if names:
+                names = names.union(known.definition["include"])
+        if names:
+            profile = replace(profile, include=tuple(sorted(names)))
+        return profile, target.origin
+
+    def _listed(self) -> Mapping[str, Profile]:
+        """The profiles of profiles.yaml; none when it cannot be read, for who names a profile hears of it."""
+        try:
+            return load_profiles(self.settings.get("PROFILES_FILE"))
+        except ProfileError:
+            return {}
 
 
 async def _abandonable(work: Callable[[], None]) -> None:

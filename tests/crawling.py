@@ -144,6 +144,18 @@ class Place:
         return found
 
 
+class EmbeddedPlace(Place):
+    """A place whose search server starts by itself; `kill_server(folder / "typesense")` ends it."""
+
+    def __init__(self, folder: Path, pypi_url: str, extra: dict[str, Any] | None = None) -> None:
+        super().__init__(folder, pypi_url, Server("", 0, "", ""), extra or {})
+
+    @property
+    def values(self) -> dict[str, Any]:
+        others = {k: v for k, v in super().values.items() if not k.startswith("TYPESENSE_")}
+        return {**others, "TYPESENSE_LINGER": 60}
+
+
 def true_documents(replica: Replica, classifier: str) -> set[str]:
     """The ids of the documents that a collection for `classifier` must hold, no more and no less."""
     return {

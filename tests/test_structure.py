@@ -39,7 +39,7 @@ LAYERS = (
     ("profiles",),
     ("parsers",),
     ("metadata", "sync"),
-    ("store", "search"),
+    ("store", "search", "ownership"),
     ("session", "items", "queue"),
     ("pipelines", "spiders", "middlewares", "extensions", "logformatter"),
     ("lookup", "status", "verify", "replica"),
@@ -51,17 +51,9 @@ RANK = {part: rank for rank, parts in enumerate(LAYERS) for part in parts}
 
 #: Work without Scrapy: marked "-" in the design, or below these.
 WITHOUT_SCRAPY = {
-    *(
-        "__init__",
-        "exceptions",
-        "dates",
-        "setting_types",
-        "settings_table",
-        "environment",
-        "profiles_file",
-        "profiles",
-    ),
-    *("parsers", "metadata", "sync", "store", "search", "session", "items", "queue", "lookup", "status"),
+    *("__init__", "exceptions", "dates", "setting_types", "settings_table", "environment"),
+    *("profiles_file", "profiles", "parsers", "metadata", "sync", "store", "search", "ownership", "session"),
+    *("items", "queue", "lookup", "status"),
     *("replica", "verify", "settings"),
 }
 

@@ -22,7 +22,6 @@ class DescriptionsPipeline:
         self.crawler = crawler
         self.spider = spider_of(crawler)
         self.session = self.spider.session
-        self.all_texts = settings["DESCRIPTIONS"] == "all"
         self.renderer = Renderer(
             workers=settings.getint("RENDER_WORKERS"), timeout=settings.getfloat("RENDER_TIMEOUT")
         )
@@ -34,8 +33,9 @@ class DescriptionsPipeline:
     async def process_item(self, item: PackageItem) -> PackageItem:
         if not item.profiles:
             return item
+        item.all_texts = self.session.all_texts
         item.descriptions, problems = await render_releases(
-            self.renderer, item.releases, all_texts=self.all_texts
+            self.renderer, item.releases, all_texts=item.all_texts
         )
         with services(self.spider):
             if problems:

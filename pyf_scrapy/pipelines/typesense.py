@@ -21,7 +21,8 @@ class DocumentRejected(DropItem):
 
 
 class Superseded(DropItem):
-    """Newer facts of the package were stored before it was sent: these are sent by whoever stored them."""
+    """Newer facts of the package were stored before it was sent: these are sent by whoever stored them. Or
+    the collection became another: what it lacks is sent by whoever made it so, or by the next run."""
 
 
 class TypesensePipeline:
@@ -36,6 +37,7 @@ class TypesensePipeline:
         self.most_bytes = settings.getint("TYPESENSE_BATCH_BYTES")
         self.linger = settings.getfloat("TYPESENSE_BATCH_LINGER")
         self.batchers: dict[str, Batcher] = {}
+        self.sent: set[str] = set()
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> TypesensePipeline:
@@ -65,12 +67,19 @@ class TypesensePipeline:
                     for alias, change in item.changes.items()
                 )
             )
+            pairs = zip(item.changes, results, strict=True)
+            self.sent.update(alias for alias, result in pairs if result.stored or result.deleted)
             await self._account(item, results)
         return item
 
     async def close_spider(self) -> None:
         for batcher in self.batchers.values():
             await batcher.close()
+        if self.spider.problem is None:
+            try:
+                await asyncio.to_thread(self.session.mark_sent, sorted(self.sent))
+            except PyfError as error:  # all is sent, and the marks of before still hold
+                logger.warning("%s", error)
 
     async def _account(self, item: PackageItem, results: list[Result]) -> None:
         stats = self.crawler.stats
@@ -85,7 +94,7 @@ class TypesensePipeline:
             raise DocumentRejected(reasons[0], log_level="ERROR")
         if any(result.superseded for result in results):
             stats.inc_value("pyf/typesense/superseded")
-            raise Superseded("newer facts are stored", log_level="DEBUG")
+            raise Superseded("newer facts are stored, or the collection is another now", log_level="DEBUG")
         for stage in ("index", "pipeline"):
             await self.session.writer.clear([item.normalized_name], stage)
         stats.inc_value("pyf/packages/indexed")

@@ -24,7 +24,8 @@ MOST_BYTES = 4 * 1024 * 1024
 class Result:
     """What became of one change: `rejected` maps document ids to the server's reason.
 
-    `superseded`: newer facts of the package were stored meanwhile, so it was not sent.
+    `superseded`: newer facts of the package were stored meanwhile, or the collection became another; it was
+    not sent.
     """
 
     stored: int = 0
@@ -51,9 +52,10 @@ class Batch:
     """Sends entries to one collection. Blocking: runs in a thread.
 
     The order is what keeps a killed or overtaken sender harmless: under the collection's lock between
-    processes, entries whose revision is not the store's any more are passed over, and those whose base is
-    not are compared anew; the ids to be sent or deleted are noted *before* that, the revision is set *after*
-    the server has answered for each document.
+    processes, entries whose revision is not the store's any more are passed over, and so are those made for
+    another number of releases, for other texts, or for another server or collection behind the alias than
+    the store knows by now; those whose base is not the store's are compared anew; the ids to be sent or
+    deleted are noted *before* that, the revision is set *after* the server has answered for each document.
     """
 
     def __init__(self, store: Store, connection: Connection, alias: str, collection: str) -> None:
@@ -74,6 +76,8 @@ class Batch:
     def _send(self, placed: Sequence[tuple[int, Entry]]) -> dict[int, Result]:
         results = {place: Result(superseded=True) for place, _ in placed}
         sent = self._current(placed)
+        if not sent:
+            return results
         self.store.begin_index(self.alias, [(e.name, e.change.touched) for e in sent.values()])
         reasons = iter(self._import([line for entry in sent.values() for line in entry.lines]))
         self._delete([id_ for entry in sent.values() for id_ in entry.change.deleted])
@@ -88,6 +92,10 @@ class Batch:
 
     def _current(self, placed: Sequence[tuple[int, Entry]]) -> dict[int, Entry]:
         """The entries that are still true, on the base of what the collection holds now."""
+        shape = self.store.shape(self.alias)
+        if shape is None or (shape.server, shape.physical) != (self.connection.identity, self.collection):
+            return {}
+        placed = [(place, entry) for place, entry in placed if entry.change.shape == shape]
         names = [entry.name for _, entry in placed]
         revisions = self.store.revisions(names)
         indexed = self.store.indexed(self.alias, names)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pyf_scrapy.search.documents import document_hash
+from pyf_scrapy.store.records import Shape
 
 
 @dataclass(frozen=True)
@@ -15,12 +16,13 @@ class Change:
 
     `wanted` are all its documents, `documents` those of them that differ from what the collection had
     (`before`: document id -> hash, b"" = unknown), `deleted` the ids that have to go, `hashes` what it holds
-    afterwards.
+    afterwards. `shape` is what the collection was when `wanted` was made for it.
     """
 
     wanted: Sequence[dict[str, Any]] = ()
     hashes: Mapping[str, bytes] = field(default_factory=dict)
     before: Mapping[str, bytes] = field(default_factory=dict)
+    shape: Shape | None = None
 
     @property
     def documents(self) -> list[dict[str, Any]]:
@@ -36,6 +38,9 @@ class Change:
         return [*(document["id"] for document in self.documents), *self.deleted]
 
 
-def change(wanted: Sequence[dict[str, Any]], before: Mapping[str, bytes]) -> Change:
+def change(
+    wanted: Sequence[dict[str, Any]], before: Mapping[str, bytes], shape: Shape | None = None
+) -> Change:
     """The change that makes a collection which holds `before` hold exactly `wanted`."""
-    return Change(wanted, {document["id"]: document_hash(document) for document in wanted}, before)
+    hashes = {document["id"]: document_hash(document) for document in wanted}
+    return Change(wanted, hashes, before, shape)

@@ -81,7 +81,8 @@ def targets(arguments: Mapping[str, str], settings: Mapping[str, Any]) -> list[T
     if profile and classifier:
         raise UsageProblem("give profile= or classifier=, not both")
     if classifier:
-        return _for_collection(_by_classifier(classifier, arguments), arguments)
+        found = _for_collection(_by_classifier(classifier, arguments), arguments)
+        return [replace(target, by_classifier=True) for target in found]
     spec = profile or settings.get("DEFAULT_PROFILE")
     if not spec:
         return []

@@ -15,10 +15,12 @@ from pyf_scrapy.exceptions import StoreError
 from pyf_scrapy.store.database import chunks
 from pyf_scrapy.store.locks import FileLock
 from pyf_scrapy.store.part import NAMES, AnyRow, StorePart
-from pyf_scrapy.store.records import CollectionRow, Indexed
-from pyf_scrapy.store.tables import collections, indexed
+from pyf_scrapy.store.records import CollectionRow, Indexed, Shape
+from pyf_scrapy.store.tables import collections, indexed, meta
 
 _hashes = msgspec.msgpack.Decoder(dict[str, bytes])
+_marks = msgspec.json.Decoder(tuple[str, ...])
+_shapes = msgspec.json.Decoder(Shape)
 
 _COLLECTION: BindParameter[str] = bindparam("of")
 _INDEXED = select(indexed.c.normalized_name, indexed.c.indexed_revision, indexed.c.hashes).where(
@@ -28,6 +30,7 @@ _FORGET = delete(indexed).where(indexed.c.collection == _COLLECTION, indexed.c.n
 _ALL = select(indexed.c.normalized_name, indexed.c.indexed_revision, indexed.c.hashes).where(
     indexed.c.collection == _COLLECTION
 )
+_META = select(meta.c.value).where(meta.c.key == bindparam("of"))
 _DOUBT_ALL = update(indexed).where(indexed.c.collection == _COLLECTION).values(indexed_revision=None)
 
 
@@ -46,13 +49,15 @@ class Indexing(StorePart):
         server: str,
         present: Mapping[str, Set[str]] | None = None,
         redated: bool = False,
+        doubtful: bool = False,
     ) -> None:
         """Remember a collection, and doubt what no longer fits it.
 
         Another physical collection, creation or server: all is in doubt but what `present` (None: empty) says
         of it, the ids that it holds by package. With `redated` another creation alone is no doubt as long as
         all documents of a package are there: Typesense 0.24.1 dates a collection anew when it is started.
-        `present` given for a collection that seems the same says what it really holds.
+        `present` given for a collection that seems the same says what it really holds; with `doubtful` it may
+        all be older than what was sent.
         Another number of releases, or of releases with text: documents differ, so all its packages are
         dirty; what was sent is known. Another definition otherwise changes who belongs to it, which `dirty`
         finds out by itself.
@@ -61,14 +66,20 @@ class Indexing(StorePart):
         row = CollectionRow(collection, plain, releases, physical, created_at, server)
         with self._database.write() as connection:
             known = _collection(connection, collection)
+            self._note(connection, _shape_key(collection), _shape(row))
             if known == row and present is None:
                 return
             connection.execute(self._database.upsert(collections), [row._asdict()])
             if known is None or known[3:] != row[3:] or present is not None:
-                is_same = known is not None and (known.physical, known.server) == (physical, server)
+                is_same = (
+                    known is not None
+                    and not doubtful
+                    and (known.physical, known.server) == (physical, server)
+                )
                 is_same &= redated or (known is not None and known.created_at == created_at)
                 self._compare(connection, collection, present or {}, trusted=is_same)
-            if known is not None and _shape(known) != _shape(row):
+            # Where it is was compared above.
+            if known is not None and _shape(known)[2:] != _shape(row)[2:]:
                 connection.execute(_DOUBT_ALL, {"of": collection})
 
     def collection(self, name: str) -> CollectionRow | None:
@@ -81,6 +92,26 @@ class Indexing(StorePart):
         with self._database.read() as connection:
             rows = connection.execute(select(collections).order_by(collections.c.collection)).all()
         return [CollectionRow(*row) for row in rows]
+
+    def shape(self, collection: str) -> Shape | None:
+        """What documents must be like now, whoever opened the collection last; None when nobody did.
+
+        A row of its own: the definition of a collection may name thousands of packages.
+        """
+        with self._database.read() as connection:
+            value = connection.execute(_META, {"of": _shape_key(collection)}).scalar()
+        return None if value is None else _shapes.decode(value)
+
+    def marks(self, collection: str) -> tuple[str, ...]:
+        """Those marks of the search server that show that it has what was last sent; none: it has none."""
+        with self._database.read() as connection:
+            value = connection.execute(_META, {"of": _marks_key(collection)}).scalar()
+        return () if value is None else _marks.decode(value)
+
+    def save_marks(self, collection: str, marks: tuple[str, ...]) -> None:
+        """Accept these marks of the search server from now on, and no others."""
+        with self._database.write() as connection:
+            self._note(connection, _marks_key(collection), marks)
 
     def indexed(self, collection: str, names: Iterable[str]) -> dict[str, Indexed]:
         """What the collection has of these packages; those it never saw are absent."""
@@ -169,14 +200,36 @@ class Indexing(StorePart):
                 doubted[name] = _row(collection, name, Indexed(None, dict.fromkeys(sorted(ids), b"")))
         self._upsert(connection, doubted)
 
+    def _note(self, connection: Connection, key: str, value: object) -> None:
+        text = msgspec.json.encode(value).decode()
+        if connection.execute(_META, {"of": key}).scalar() != text:
+            connection.execute(self._database.upsert(meta), [{"key": key, "value": text}])
+
     def _upsert(self, connection: Connection, rows: Mapping[str, dict[str, Any]]) -> None:
         if rows:
             connection.execute(self._database.upsert(indexed), list(rows.values()))
 
 
-def _shape(row: CollectionRow) -> tuple[Any, ...]:
-    """What the documents of a package depend on besides its facts."""
-    return row.releases, *(row.definition.get(key) for key in ("descriptions", "downloads", "format"))
+def _shape(row: CollectionRow) -> Shape:
+    made = row.definition
+    return Shape(
+        row.server,
+        row.physical,
+        row.releases,
+        made.get("descriptions"),
+        made.get("downloads"),
+        made.get("format"),
+    )
+
+
+def _shape_key(collection: str) -> str:
+    """Its key in the table `meta`."""
+    return f"shape/{collection}"
+
+
+def _marks_key(collection: str) -> str:
+    """Its key in the table `meta`."""
+    return f"mark/{collection}"
 
 
 def _collection(connection: Connection, name: str) -> CollectionRow | None:

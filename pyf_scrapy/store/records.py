@@ -223,6 +223,19 @@ class CollectionRow(NamedTuple):
     server: str
 
 
+class Shape(NamedTuple):
+    """What the documents of a collection depend on besides facts, and where they are: whoever made them for
+    another one must not send them. `descriptions` and `downloads`: the settings DESCRIPTIONS and
+    DOWNLOADS_SOURCE of whoever opened it last, `format` that of their documents (`search.documents.FORMAT`)."""
+
+    server: str
+    physical: str
+    releases: int | None
+    descriptions: str | None
+    downloads: str | None = None
+    format: int | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Indexed:
     """What the index has of a package. `revision` None = unknown or being sent; hash b"" = unknown."""

@@ -23,7 +23,7 @@ from pyf_scrapy.replica.runner import Handle, running_replica
 from pyf_scrapy.search import supervisor
 from pyf_scrapy.search.embedded import Server
 from tests.conftest import drop_all, kill_server
-from tests.crawling import Place
+from tests.crawling import EmbeddedPlace, Place
 from tests.soak import seed
 from tests.truth import comparable, expected
 
@@ -126,18 +126,6 @@ async def test_nothing_is_lost_or_doubled_by_200_kills(tmp_path: Path) -> None:
         f"middle of a crawl, the server's folder deleted {lost} times: after each of {compared} next runs "
         "0 documents lost, 0 too many"
     )
-
-
-class EmbeddedPlace(Place):
-    """A place whose search server starts by itself."""
-
-    def __init__(self, folder: Path, pypi_url: str, extra: dict[str, Any]) -> None:
-        super().__init__(folder, pypi_url, Server("", 0, "", ""), extra)
-
-    @property
-    def values(self) -> dict[str, Any]:
-        others = {k: v for k, v in super().values.items() if not k.startswith("TYPESENSE_")}
-        return {**others, "TYPESENSE_LINGER": 60}
 
 
 def _blind(document: dict[str, Any]) -> dict[str, Any]:

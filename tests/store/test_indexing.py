@@ -84,6 +84,16 @@ def test_what_another_server_has_is_sent_again(store: Store, other: dict[str, An
     assert store.indexed("plone", ["a"]) == {"a": Indexed(None, {"a==1": b""})}
 
 
+def test_what_may_be_of_an_older_copy_is_sent_again(store: Store) -> None:
+    """Its ids are the same, and nothing else would show that a release was yanked since then."""
+    open_plone(store)
+    store.finish_index("plone", [("a", 1, {"a==1": b"12345678"})])
+    open_plone(store, present={"a": {"a==1"}}, redated=True)
+    assert store.indexed("plone", ["a"]) == {"a": Indexed(1, {"a==1": b"12345678"})}
+    open_plone(store, present={"a": {"a==1"}}, redated=True, doubtful=True)
+    assert store.indexed("plone", ["a"]) == {"a": Indexed(None, {"a==1": b""})}
+
+
 @pytest.mark.parametrize("other", [{"physical": "plone-2"}, {"created_at": 6}, {"server": "embedded"}])
 def test_another_index_knows_nothing(store: Store, other: dict[str, Any]) -> None:
     """A lost index heals by itself because everything becomes dirty."""
