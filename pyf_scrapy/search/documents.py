@@ -252,17 +252,18 @@ def _repository_fields(link: RepositoryLink | None, facts: RepositoryFacts | Non
     if record.archived is not None:
         document["github_archived"] = record.archived
     return document | _given(
-        github_url=f"https://github.com/{record.owner}/{record.name}",
+        github_url=url(f"https://github.com/{record.owner}/{record.name}"),
         github_license=line(record.license, MAX_ITEM),
         github_topics=items(record.topics),
         github_proof=line(link.proof, MAX_ITEM),
         contributors=[
             {
-                "username": line(one.login, MAX_ITEM),
+                "username": login,
                 "avatar_url": url(one.avatar_url),
                 "contributions": one.contributions,
             }
             for one in facts.contributors or ()
+            if (login := line(one.login, MAX_ITEM))
         ],
     )
 

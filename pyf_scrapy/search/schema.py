@@ -158,7 +158,7 @@ SCHEMA: tuple[Field, ...] = (
     Field(
         "github_proof",
         "string",
-        "what proves that it is the package's own: `attested`, `named`, or only `claimed`",
+        "is it the package's own? `attested`, `named` or `claimed`",
         "added",
         facet=True,
         optional=True,

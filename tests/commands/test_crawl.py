@@ -38,7 +38,7 @@ def replica() -> Iterator[Handle]:
 @pytest.mark.parametrize(
     ("command", "message"),
     [
-        ("", "which spider? one of: project, pypi"),
+        ("", "which spider? one of: github, health, project, pypi, pypistats, rss"),
         ("pypi project", "one spider, not pypi, project"),
         ("pypy", "unknown spider 'pypy'"),
         ("pypi", "which packages?"),

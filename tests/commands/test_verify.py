@@ -190,7 +190,7 @@ class TestNothingDiffers:
         with place.store() as store:
             package = store.load_package(names[0])
             assert package is not None
-            item = package_item(package)
+            item = package_item(package, "pypistats")
             said = item.releases[0].metadata
             item.descriptions = {said.version: render(said.description, said.description_content_type)}
             aged = health_of(item, later.date())

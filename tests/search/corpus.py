@@ -18,18 +18,21 @@ from pyf_scrapy.metadata.descriptions import Description, render
 from pyf_scrapy.metadata.health import Health
 from pyf_scrapy.metadata.releases import Release
 from pyf_scrapy.metadata.versions import VersionFields, sortable, version_fields
-from pyf_scrapy.parsers.records import File, Metadata, ProjectRecord
+from pyf_scrapy.parsers.records import DownloadCounts, File, Metadata, ProjectRecord
 from pyf_scrapy.profiles import Profile
 from pyf_scrapy.search.collections import Collection, ensure_collection, import_documents
 from pyf_scrapy.search.documents import documents
 from pyf_scrapy.search.embedded import Server
 from pyf_scrapy.search.queries import normalize
-from pyf_scrapy.store import Standing
+from pyf_scrapy.search.schema import SCHEMA
+from pyf_scrapy.store import RepositoryFacts, RepositoryLink, Standing
 
 DATA = Path(__file__).parent / "data"
 TODAY = date(2026, 11, 1)
 EVERYTHING = Profile(key="everything", name="Everything", classifiers=("*",))
 PYTHONS = ("Programming Language :: Python :: 3", "Programming Language :: Python :: 3.12")
+FIELDS = {field.name: field for field in SCHEMA}
+KINDS: dict[str, Any] = {"string": str, "int64": int, "bool": bool, "auto": (dict, list), "float": float}
 
 
 @dataclass
@@ -45,6 +48,9 @@ class Made:
     descriptions: dict[str, Description] = field(default_factory=dict)
     health: Health | None = None
     standing: Standing | None = None
+    link: RepositoryLink | None = None
+    repository: RepositoryFacts | None = None
+    downloads: DownloadCounts | None = None
 
 
 def release(name: str, version: str, *, yanked: bool = False, partial: bool = False, **given: Any) -> Release:
@@ -74,6 +80,20 @@ def package(name: str, *releases: Release, **given: Any) -> Made:
     for key, value in given.items():
         setattr(made, key, value)
     return made
+
+
+def check(document: dict[str, Any]) -> None:
+    """What Typesense would reject, or quietly not index."""
+    assert {name for name, field in FIELDS.items() if not field.optional} <= set(document)
+    for name, value in document.items():
+        if name == "id":
+            assert value == document["identifier"]
+        elif FIELDS[name].type == "string[]":
+            assert isinstance(value, list)
+            assert all(isinstance(item, str) and item for item in value), name
+        else:
+            assert isinstance(value, KINDS[FIELDS[name].type]), name
+            assert FIELDS[name].type == "bool" or not isinstance(value, bool), name
 
 
 def classifier(framework_version: str) -> str:

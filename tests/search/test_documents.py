@@ -26,28 +26,11 @@ from pyf_scrapy.search.cleaning import UNWANTED
 from pyf_scrapy.search.collections import ensure_collection, import_documents
 from pyf_scrapy.search.documents import document_hash, documents
 from pyf_scrapy.search.embedded import Server
-from pyf_scrapy.search.schema import SCHEMA
 
-from .corpus import EVERYTHING, TODAY, Made, classifier, client_of, package, release
+from .corpus import EVERYTHING, TODAY, Made, check, classifier, client_of, package, release
 
-FIELDS = {field.name: field for field in SCHEMA}
-KINDS: dict[str, Any] = {"string": str, "int64": int, "bool": bool, "auto": (dict, list), "float": float}
 DESCRIPTION = Description("<p>html</p>", "Title", "First chapter.", "Main.", "1.0 - new")
 HEALTH = Health(score=77, breakdown={"recency": {"points": 40, "problems": []}})
-
-
-def check(document: dict[str, Any]) -> None:
-    """What Typesense would reject, or quietly not index."""
-    assert {name for name, field in FIELDS.items() if not field.optional} <= set(document)
-    for name, value in document.items():
-        if name == "id":
-            assert value == document["identifier"]
-        elif FIELDS[name].type == "string[]":
-            assert isinstance(value, list)
-            assert all(isinstance(item, str) and item for item in value), name
-        else:
-            assert isinstance(value, KINDS[FIELDS[name].type]), name
-            assert FIELDS[name].type == "bool" or not isinstance(value, bool), name
 
 
 def only(made: Made, **options: Any) -> dict[str, Any]:
