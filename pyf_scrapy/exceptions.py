@@ -65,6 +65,10 @@ class BudgetError(FetchError):
     """Raised by spiders when a service allows no more requests for longer than a run should wait."""
 
 
+class SourceError(FetchError):
+    """Raised by spiders when a service as a whole is no use: down, refusing, or not what it should be."""
+
+
 class StaleError(FetchError):
     """Raised by spiders when all that PyPI's caches have of a package is older than promised."""
 

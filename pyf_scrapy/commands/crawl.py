@@ -33,11 +33,19 @@ CHATTY = (
 
 
 class Command(ScrapyCrawl):
-    """Adds `-p PROFILE` (for `-a profile=PROFILE`) and `--json` to Scrapy's `crawl`."""
+    """Adds `-p PROFILE` (for `-a profile=PROFILE`) and `--json` to Scrapy's `crawl`.
+
+    A command that is one spider's inherits all of it.
+    """
+
+    @property
+    def name(self) -> str:
+        """The name on the command line: Scrapy's rule is that of the module."""
+        return type(self).__module__.rpartition(".")[2]
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         super().add_options(parser)
-        strict(parser, "crawl")
+        strict(parser, self.name)
         parser.add_argument(
             "-p", dest="package_profile", metavar="PROFILE", help="same as -a profile=PROFILE"
         )
@@ -49,14 +57,15 @@ class Command(ScrapyCrawl):
         assert settings is not None
         try:
             # Before Scrapy starts its process, and with it the log.
-            opts.spargs = _with_profile(opts)
+            opts.spargs = self.spider_arguments(opts)
             _check_settings(opts.set, settings)
+            self.check_options(args)
             _check(args, opts.spargs, settings)
             if (env_file := find_env_file(os.environ)) is not None:
                 for hint in obsolete(read_env_file(env_file)):
-                    complain("crawl", f"note: {env_file.name}: {hint}")
+                    complain(self.name, f"note: {env_file.name}: {hint}")
         except PyfError as error:
-            complain("crawl", error)
+            complain(self.name, error)
             sys.exit(error.exit_code)
         log_is_chosen = opts.loglevel or opts.nolog or opts.logfile
         log_is_chosen = log_is_chosen or any(pair.startswith("LOG_LEVEL=") for pair in opts.set)
@@ -77,21 +86,26 @@ class Command(ScrapyCrawl):
         process.start()
         report = None if process.bootstrap_failed else crawler.get_extension(RunReport)
         if report is None or report.outcome is None:
-            complain("crawl", "ended before it began; nothing stored is lost")
+            complain(self.name, "ended before it began; nothing stored is lost")
             self.exitcode = ExitCode.FAILED
             return
         outcome = report.outcome
-        self.exitcode = reported("crawl", lambda: _print(outcome, as_json=opts.json))
+        self.exitcode = reported(self.name, lambda: _print(outcome, as_json=opts.json))
 
+    def spider_arguments(self, opts: argparse.Namespace) -> dict[str, str]:
+        """The arguments of `-a`, with `-p` as `profile`. Raises UsageProblem."""
+        arguments: dict[str, str] = dict(opts.spargs)
+        if opts.package_profile is not None:
+            if "profile" in arguments:
+                raise UsageProblem("give -p PROFILE or -a profile=PROFILE, not both")
+            arguments["profile"] = opts.package_profile
+        return arguments
 
-def _with_profile(opts: argparse.Namespace) -> dict[str, str]:
-    """The arguments of `-a`, with `-p` as `profile`."""
-    arguments: dict[str, str] = dict(opts.spargs)
-    if opts.package_profile is not None:
-        if "profile" in arguments:
-            raise UsageProblem("give -p PROFILE or -a profile=PROFILE, not both")
-        arguments["profile"] = opts.package_profile
-    return arguments
+    def check_options(self, args: list[str]) -> None:
+        """Raise UsageProblem for an option that does not exist: Scrapy passes it on as an argument."""
+        for argument in args:
+            if argument.startswith("-"):
+                raise UsageProblem(f"unknown option {argument!r}; see scrapy {self.name} -h")
 
 
 def _check_settings(given: list[str], settings: Settings) -> None:
@@ -106,9 +120,6 @@ def _check(args: list[str], arguments: dict[str, str], settings: Settings) -> No
     """Raise UsageProblem for a spider or an argument that does not exist, or cannot be as it is."""
     loader = get_spider_loader(settings)
     known = sorted(loader.list())
-    for argument in args:
-        if argument.startswith("-"):
-            raise UsageProblem(f"unknown option {argument!r}; see scrapy crawl -h")
     if len(args) != 1:
         raise UsageProblem(
             f"{'one spider, not' if args else 'which spider? one of:'} {', '.join(args or known)}"

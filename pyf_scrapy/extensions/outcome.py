@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pyf_scrapy.exceptions import AlreadyRunningError, PyfError
+from pyf_scrapy.metadata.repositories import PROBLEMS
 
 #: Stats of a host begin with this, then its name and the figure.
 HOSTS = "pyf/hosts/"
@@ -32,6 +33,14 @@ FIGURES = {
     "passed_on": "pyf/packages/passed_on",
     "releases_fetched": "pyf/releases/fetched",
     "releases_partial": "pyf/releases/partial",
+    "repositories_fetched": "pyf/repositories/fetched",
+    "repositories_unchanged": "pyf/repositories/unchanged",
+    "repositories_renamed": "pyf/repositories/renamed",
+    "contributors": "pyf/repositories/contributors",
+    "provenance_asked": "pyf/provenance/asked",
+    **{f"problem_{reason}": f"pyf/repositories/{reason}" for reason in PROBLEMS},
+    "downloads_answered": "pyf/downloads/answered",
+    "downloads_unknown": "pyf/downloads/unknown",
     "packages_indexed": "pyf/packages/indexed",
     "documents_sent": "pyf/typesense/documents",
     "documents_unchanged": "pyf/duplicates/unchanged",
@@ -43,17 +52,22 @@ FIGURES = {
     "errors": "log_count/ERROR",
 }
 
+#: Figures of which one at least is not 0 when there was something to do; `to_check` alone may have come to
+#: nothing but repositories that are gone.
+WORK = ("fetched", "passed_on", "to_check", "provenance_asked", "contributors")
+
 
 @dataclass(frozen=True)
 class Outcome:
     """`exit_code`: 0 done, 1 a source or service failed or documents were rejected, 2 bad input, 3 done but
     some packages failed, 75 already running. `reason` is Scrapy's finish reason. `hosts`: what was asked of
-    each and what it sent (requests, answers, bytes, not_modified)."""
+    each and what it sent (requests, answers, bytes, not_modified). `postponed`: a service allows no more."""
 
     exit_code: int
     reason: str
     figures: dict[str, int]
     hosts: dict[str, dict[str, int]] = field(default_factory=dict)
+    postponed: bool = False
 
     @property
     def headline(self) -> str:
@@ -65,11 +79,13 @@ class Outcome:
         if self.exit_code == AlreadyRunningError.exit_code:
             return "Not started: this spider is already running on this data folder."
         if self.exit_code == 0:
+            if self.postponed:
+                return "Done as far as the service allows for now: later runs go on from here."
             if self.figures["index_refused"]:
                 return "Done with the last index: PyPI's answer was older, see the warning above."
             if self.figures["feeds_overrun"]:
                 return "Done, but the feeds showed too little: run `scrapy crawl pypi` for the rest."
-            if self.figures["fetched"] == 0 and self.figures["passed_on"] == 0:
+            if not any(self.figures[name] for name in WORK):
                 return "Nothing to do: everything is up to date."
             return "Done."
         if self.exit_code == 3:
@@ -82,7 +98,9 @@ class Outcome:
 def outcome(stats: Mapping[str, Any], reason: str, problem: PyfError | None) -> Outcome:
     """Judge a crawl by its stats, its finish reason and the error that ended it, if any."""
     figures = {name: int(stats.get(key) or 0) for name, key in FIGURES.items()}
-    return Outcome(_exit_code(figures, stats, reason, problem), reason, figures, _hosts(stats))
+    exit_code = _exit_code(figures, stats, reason, problem)
+    postponed = bool(stats.get("pyf/repositories/postponed"))
+    return Outcome(exit_code, reason, figures, _hosts(stats), postponed)
 
 
 def _hosts(stats: Mapping[str, Any]) -> dict[str, dict[str, int]]:

@@ -15,7 +15,7 @@ from scrapy.utils.asyncio import AsyncioLoopingCall, create_looping_call
 from scrapy.utils.log import get_scrapy_root_handler
 from twisted.internet.task import LoopingCall
 
-from pyf_scrapy.spiders.store_spider import StoreSpider
+from pyf_scrapy.spiders.store_spider import StoreSpider, Wording
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +38,7 @@ class ProgressExtension:
         self.bar: Progress | None = None
         self._loop: AsyncioLoopingCall | LoopingCall | None = None
         self._started = 0.0
+        self._wording = Wording()
         crawler.signals.connect(self.spider_opened, signal=signals.spider_opened)
         crawler.signals.connect(self.spider_closed, signal=signals.spider_closed)
 
@@ -49,6 +50,7 @@ class ProgressExtension:
         if not isinstance(spider, StoreSpider) or spider.problem is not None:
             return
         self._started = time.monotonic()
+        self._wording = spider.wording
         if sys.stderr.isatty() and not self.crawler.settings["LOG_FILE"]:
             self.bar = Progress(
                 TextColumn("{task.description}"),
@@ -59,7 +61,7 @@ class ProgressExtension:
                 console=Console(stderr=True),
                 transient=True,
             )
-            self.bar.add_task("Reading the index", total=None, rate="")
+            self.bar.add_task(spider.wording.before, total=None, rate="")
             self.bar.start()
             # While the bar is shown, what goes to sys.stderr is printed above it.
             self._log_to(sys.stderr)
@@ -85,16 +87,17 @@ class ProgressExtension:
         total = stats.get_value("pyf/projects/to_check")
         rate = done / max(time.monotonic() - self._started, 0.001)
         if self.bar is not None:
-            text = "Reading the index" if total is None else "Checking projects"
+            text = self._wording.before if total is None else self._wording.doing
             self.bar.update(
                 self.bar.task_ids[0], description=text, completed=done, total=total, rate=f"{rate:.1f}/s"
             )
         elif total:
             left = f", about {duration((total - done) / rate)} left" if rate else ""
             logger.info(
-                "%d of %d projects checked (%.1f/s%s), %d packages indexed, %d failed",
+                "%d of %d %s (%.1f/s%s), %d packages indexed, %d failed",
                 done,
                 total,
+                self._wording.done,
                 rate,
                 left,
                 stats.get_value("pyf/packages/indexed", 0),

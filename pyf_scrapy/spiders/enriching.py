@@ -13,10 +13,11 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any, ClassVar
 
 from packaging.utils import InvalidName, canonicalize_name
-from scrapy import Request
-from scrapy.settings import BaseSettings
+from scrapy import Request, signals
+from scrapy.settings import SETTINGS_PRIORITIES, BaseSettings
 
 from pyf_scrapy.exceptions import FetchError, UsageProblem
+from pyf_scrapy.items import PackageItem
 from pyf_scrapy.profiles import Profile
 from pyf_scrapy.search.collections import check_alias
 from pyf_scrapy.session import Target
@@ -57,18 +58,39 @@ class EnrichmentSpider(StoreSpider):
         super().update_settings(settings)
         slots: dict[str | None, dict[str, float]] = pypi_slot(settings)
         for slot, delay in cls.slots:
-            slots[slot] = {"concurrency": 1, "delay": settings.getfloat(delay), "jitter": 0}
-        settings.set("DOWNLOAD_SLOTS", slots, priority="spider")
+            slots[slot] = {"concurrency": 1, "delay": cls.slot_delay(settings, delay), "jitter": 0}
+        # Beside what a user gave for others, whatever its priority: a limit must not get lost.
+        slots |= settings.getdict("DOWNLOAD_SLOTS")
+        priority = max(settings.getpriority("DOWNLOAD_SLOTS") or 0, SETTINGS_PRIORITIES["spider"])
+        settings.set("DOWNLOAD_SLOTS", slots, priority=priority)
+
+    @classmethod
+    def slot_delay(cls, settings: BaseSettings, setting: str) -> float:
+        """Least seconds between two requests to a service, by the setting of its delay."""
+        return settings.getfloat(setting)
 
     def setup(self, given: Mapping[str, str], targets: list[Target]) -> None:
         super().setup(given, targets)
         self.one = _package_name(given)
         self._passed_on_at = time.monotonic()
+        self.crawler.signals.connect(self.item_refused, signal=signals.item_dropped)
+        self.crawler.signals.connect(self.item_refused, signal=signals.item_error)
+
+    def item_refused(self, item: Any) -> None:
+        """A package did not reach the index: it stays dirty, and the next run tries again, not this one
+        every other second."""
+        if isinstance(item, PackageItem) and not item.settled:
+            self.refused[item.normalized_name] = item.revision
 
     async def all_requests(self) -> AsyncIterator[Request]:
         """Dirty packages, `requests`, and what these made dirty."""
-        async for request in super().all_requests():
-            yield request
+        try:
+            async for request in super().all_requests():
+                yield request
+        except FetchError:
+            if not self.stopping:
+                raise
+            return  # it was given up because the crawl ends, and whoever ends it says why
         while self._passing_on and not self.stopping:
             await asyncio.sleep(0.05)  # a package that is in the pipelines may have become dirty again
         async for request in self.dirty_packages():
@@ -99,10 +121,11 @@ class EnrichmentSpider(StoreSpider):
     async def wait(self, seconds: float) -> None:
         """Wait in short steps. Raises FetchError when the crawl stops."""
         end = time.monotonic() + seconds
-        while (left := end - time.monotonic()) > 0:
-            if self.stopping:
-                raise FetchError("the crawl is stopping", transport=True)
+        while not self.stopping:
+            if (left := end - time.monotonic()) <= 0:
+                return
             await asyncio.sleep(min(left, 0.5))
+        raise FetchError("the crawl is stopping", transport=True)
 
 
 def _package_name(given: Mapping[str, str]) -> str | None:

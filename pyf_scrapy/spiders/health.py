@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from scrapy import Request
 
 from pyf_scrapy.spiders.enriching import EnrichmentSpider
+from pyf_scrapy.spiders.store_spider import Wording
 
 
 class HealthSpider(EnrichmentSpider):
@@ -15,11 +16,12 @@ class HealthSpider(EnrichmentSpider):
     documents only those are sent that say something else than before."""
 
     name = "health"
+    wording = Wording("Reading the store", "Judging packages", "packages judged")
 
     async def requests(self) -> AsyncIterator[Request]:
-        names = await asyncio.to_thread(self.member_names)
-        self.to_do(len(names[: self.limit]))
-        for name in names[: self.limit]:
+        names = (await asyncio.to_thread(self.member_names))[: self.limit]
+        self.to_do(len(names))
+        for name in names:
             if name not in self._passing_on:
                 yield await self.pass_on_request(name)
             self.count("pyf/projects/done")

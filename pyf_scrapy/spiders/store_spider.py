@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import scrapy
 from scrapy import Request, signals
@@ -26,6 +26,14 @@ from pyf_scrapy.spiders.fetching import no_answer
 logger = logging.getLogger(__name__)
 
 
+class Wording(NamedTuple):
+    """What a spider's progress is called: before it knows how much there is to do, then, and what is done."""
+
+    before: str = "Reading the index"
+    doing: str = "Checking projects"
+    done: str = "projects checked"
+
+
 class StoreSpider(scrapy.Spider):
     """Base of all spiders: their items are packages with their facts as the store has them.
 
@@ -42,6 +50,7 @@ class StoreSpider(scrapy.Spider):
     complaint: PyfError | None = None
     #: of the log line that counts dirty packages
     dirty_level = logging.INFO
+    wording = Wording()
 
     @classmethod
     def check_arguments(cls, given: Mapping[str, str], settings: Mapping[str, Any]) -> list[Target]:
@@ -99,6 +108,8 @@ class StoreSpider(scrapy.Spider):
                 await self._room()
                 yield request
         except PyfError as error:
+            if self.stopping:
+                return  # by Ctrl-C, or by a problem that was told: what was given up says nothing new
             self.problem = error
             logger.error("%s", error)
             raise CloseSpider(reason="failed") from None

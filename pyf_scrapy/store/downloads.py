@@ -18,7 +18,7 @@ _AGES = select(downloads.c.normalized_name, downloads.c.fetched_at).where(
     downloads.c.source == bindparam("of_source"), downloads.c.normalized_name.in_(NAMES)
 )
 _WEIGHTS = (
-    select(projects.c.normalized_name, projects.c.serial, downloads.c.last_month)
+    select(projects.c.normalized_name, projects.c.serial, downloads.c.last_month, downloads.c.fetched_at)
     .outerjoin(
         downloads,
         and_(
@@ -53,14 +53,16 @@ class Downloads(StorePart):
         return found
 
     def download_weights(self, names: Iterable[str], source: str) -> dict[str, int]:
-        """How much the figures of packages are wanted: by those of the last month, if they are known, else by
-        the serial of the last change, so that those come first in which something happens."""
+        """How much the figures of packages are wanted: by those of the last month (0 when the source knows
+        none); where it was never asked by the serial of the last change, so that those come first in which
+        something happens."""
         found: dict[str, int] = {}
         for some in chunks(names):
             with self._database.read() as connection:
                 rows = connection.execute(_WEIGHTS, {"of_source": source, "names": some}).all()
             found |= {
-                row.normalized_name: row.serial if row.last_month is None else row.last_month for row in rows
+                row.normalized_name: row.serial if row.fetched_at is None else row.last_month or 0
+                for row in rows
             }
         return found
 
