@@ -14,7 +14,9 @@ from typing import Any, ClassVar
 
 from packaging.utils import InvalidName, canonicalize_name
 from scrapy import Request, signals
+from scrapy.exceptions import DropItem
 from scrapy.settings import SETTINGS_PRIORITIES, BaseSettings
+from twisted.python.failure import Failure
 
 from pyf_scrapy.exceptions import FetchError, UsageProblem
 from pyf_scrapy.items import PackageItem
@@ -73,14 +75,18 @@ class EnrichmentSpider(StoreSpider):
         super().setup(given, targets)
         self.one = _package_name(given)
         self._passed_on_at = time.monotonic()
-        self.crawler.signals.connect(self.item_refused, signal=signals.item_dropped)
-        self.crawler.signals.connect(self.item_refused, signal=signals.item_error)
+        self.crawler.signals.connect(self.item_dropped, signal=signals.item_dropped)
 
-    def item_refused(self, item: Any) -> None:
-        """A package did not reach the index: it stays dirty, and the next run tries again, not this one
-        every other second."""
-        if isinstance(item, PackageItem) and not item.settled:
-            self.refused[item.normalized_name] = item.revision
+    def item_dropped(self, item: Any, exception: DropItem) -> None:
+        """A package whose documents were rejected stays dirty: the next run tries again, not this one every
+        other second. One that was superseded is passed on with its newer facts."""
+        if isinstance(item, PackageItem) and exception.log_level == "ERROR":
+            self.refused.add(item.normalized_name)
+
+    async def item_failed(self, item: Any, failure: Failure) -> None:
+        await super().item_failed(item, failure)
+        if isinstance(item, PackageItem):
+            self.refused.add(item.normalized_name)
 
     async def all_requests(self) -> AsyncIterator[Request]:
         """Dirty packages, `requests`, and what these made dirty."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from pyf_scrapy.exceptions import StoreError
 from pyf_scrapy.metadata.releases import Release, combine
 from pyf_scrapy.metadata.repositories import Link, candidates, problem, proof
 from pyf_scrapy.parsers.provenance import Publisher
@@ -35,10 +36,14 @@ class _Package:
 
 @dataclass
 class Linker:
-    """Links packages to repositories as of `now` (epoch seconds)."""
+    """Links packages to repositories as of `now` (epoch seconds).
+
+    `unreadable`: packages whose stored facts could not be read, and why; they cost only themselves.
+    """
 
     store: Store
     now: int
+    unreadable: dict[str, str] = field(default_factory=dict)
     _packages: dict[str, _Package] = field(default_factory=dict)
     _of: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
 
@@ -46,15 +51,28 @@ class Linker:
         """Work out which repositories packages may be of, and store which one it is by what is known."""
         for some in chunks(names, _LOADED):
             known = self.store.links(some)
-            for package in self.store.load_packages(some):
-                name = package.normalized_name
-                self._packages[name] = found = _package(package)
+            for name, found in self._read(some):
+                self._packages[name] = found
                 if name in known:
                     found.publisher = known[name].publisher
                     found.publisher_version = known[name].publisher_version
                 for link in found.candidates:
                     self._of[link.repository.key].append(name)
             self.save(some)
+
+    def _read(self, names: Sequence[str]) -> Iterator[tuple[str, _Package]]:
+        try:
+            found = [(one.normalized_name, _package(one)) for one in self.store.load_packages(names)]
+        except StoreError:
+            raise
+        except Exception as error:  # whatever a row that nobody can read raises
+            if len(names) == 1:
+                self.unreadable[names[0]] = f"stored facts cannot be read: {type(error).__name__}"
+            else:
+                for name in names:
+                    yield from self._read([name])
+            return
+        yield from found
 
     def packages_of(self, keys: Iterable[str]) -> list[str]:
         """The packages that may be of these repositories."""
@@ -71,12 +89,13 @@ class Linker:
             for link in package.candidates:
                 key = link.repository.key
                 dead = key in ages and ages[key].state in DEAD
-                present = ages[key].key if key in ages else key
                 if not (alive and dead):
-                    found[present] += package.weight + 1
-                    self._alias(key, present)
+                    found[ages[key].key if key in ages else key] += package.weight + 1
                 if not dead:
                     break
+        for key in [key for key in self._of if key in ages and ages[key].key != key]:
+            present = ages[key].key  # what is answered about it concerns these packages, too
+            self._of[present] = list(dict.fromkeys((*self._of.get(present, ()), *self._of[key])))
         return dict(found)
 
     def save(self, names: Iterable[str]) -> None:
@@ -105,12 +124,8 @@ class Linker:
         package.publisher = next((p.repository for p in publishers if p.kind == "GitHub"), None)
 
     def problems(self) -> dict[str, int]:
-        """How many packages have no repository, by reason."""
+        """How many packages have no figures of a repository, by reason; blocking."""
         return dict(Counter(link.problem for link in self.store.problems(self._packages) if link.problem))
-
-    def _alias(self, key: str, present: str) -> None:
-        if present != key and not set(self._of[key]) <= set(self._of.get(present, ())):
-            self._of[present] = list(dict.fromkeys((*self._of.get(present, ()), *self._of[key])))
 
     def _link(self, name: str, known: dict[str, RepositoryFacts]) -> RepositoryLink:
         package = self._packages[name]
@@ -122,6 +137,7 @@ class Linker:
                 state = state or facts.state
                 continue
             record = facts.record if facts is not None else None
+            unknown = facts is not None and facts.state == "unavailable" and record is None
             return RepositoryLink(
                 name,
                 link.repository.key,
@@ -129,6 +145,7 @@ class Linker:
                 url=link.repository.url,
                 label=link.label,
                 proof=proof(name, link.repository, record, package.publisher),
+                problem="unavailable" if unknown else None,
                 candidates=keys,
                 publisher=package.publisher,
                 publisher_version=package.publisher_version,
@@ -150,7 +167,7 @@ def _package(package: StoredPackage) -> _Package:
         candidates(releases),
         problem(releases),
         max((counts.last_month or 0 for counts in package.downloads.values()), default=0),
-        _file(package.normalized_name, releases[0]),
+        _file(package.normalized_name, releases[0]) if releases else None,
     )
 
 

@@ -81,6 +81,8 @@ class StoreSpider(scrapy.Spider):
                 logger.warning("profile %s: %s", target.profile.key, warning)
         self._passing_on: set[str] = set()
         self._tried: set[str] = set()
+        #: packages that this run does not pass on again
+        self.refused: set[str] = set()
         self._closing: set[asyncio.Future[None]] = set()
         self._places = asyncio.Semaphore(settings.getint("CONCURRENT_DIRTY_PACKAGES"))
         for signal in (signals.item_scraped, signals.item_dropped, signals.item_error):
@@ -152,7 +154,7 @@ class StoreSpider(scrapy.Spider):
             if broken:
                 names += await asyncio.to_thread(store.indexed, profile.collection, broken)
             for name in names:
-                if name not in seen and name not in self._passing_on:
+                if name not in seen and name not in self._passing_on and name not in self.refused:
                     seen.add(name)
                     yield await self.pass_on_request(name)
 
@@ -172,6 +174,7 @@ class StoreSpider(scrapy.Spider):
         except Exception as error:  # a row that nobody can read costs its package only
             self.count("pyf/packages/failed")
             await self.session.fail(name, "pipeline", f"stored facts cannot be read: {no_answer(error)}")
+            self.refused.add(name)
             self._release(name)
             return
         if item is None:

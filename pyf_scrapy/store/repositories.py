@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from msgspec import structs
 from sqlalchemy import Connection, bindparam, delete, select, update
 
 from pyf_scrapy.parsers.records import RepositoryRecord
@@ -173,8 +174,12 @@ def _merged(before: RepositoryFacts | None, new: RepositoryFacts) -> RepositoryF
             known, state=new.state, fetched_at=new.fetched_at, node_id=new.node_id or known.node_id
         )
         if new.record is not None:
-            known = replace(known, record=new.record, etag=new.etag)
-            if was is not None and _is_another(was, new.record):
+            another = was is not None and _is_another(was, new.record)
+            record = new.record
+            if was is not None and not another and record.packages is None:
+                record = structs.replace(record, packages=was.packages)  # REST does not read project files
+            known = replace(known, record=record, etag=new.etag)
+            if another:
                 known = replace(known, contributors=None, contributors_at=None)
     asked_at = new.contributors_at
     if asked_at is None and new.contributors is not None:

@@ -13,7 +13,7 @@ from typing import Final
 from pyf_scrapy.parsers import wire
 from pyf_scrapy.parsers.github import RateLimit
 
-__all__ = ["LONGEST_PAUSE", "PYPISTATS", "Budget", "RateLimit", "pause", "rate_limit"]
+__all__ = ["LONGEST_PAUSE", "PYPISTATS", "Budget", "RateLimit", "pause", "rate_limit", "refuses"]
 
 #: pypistats.org counts requests of an address in windows: (seconds, requests). Its source has them in
 #: `pypistats/run.py`; no header tells them, and a 429 does not say how long.
@@ -47,6 +47,12 @@ def rate_limit(headers: Mapping[str, str]) -> RateLimit | None:
     )
 
 
+def refuses(status: int, message: str) -> bool:
+    """Whether an answer with a `pause` was no answer to what was asked: ask the same again after it."""
+    said = message.lower()
+    return status in _REFUSALS or (status == 200 and any(words in said for words in _LIMITED))
+
+
 def pause(
     status: int,
     headers: Mapping[str, str],
@@ -68,7 +74,7 @@ def pause(
     """
     said = message.lower()
     limited = any(words in said for words in _LIMITED)
-    refused = status in _REFUSALS or (status == 200 and limited)
+    refused = refuses(status, message)
     if refused and told:
         return told
     if refused and any(words in said for words in _PERMANENT):
