@@ -9,11 +9,21 @@ from collections.abc import Iterable, Iterator
 
 from pyf_scrapy.command import PyfCommand
 from pyf_scrapy.commands.output import ExitCode, print_json, print_summary, print_table, print_text
+from pyf_scrapy.commands.repositories_output import print_markdown, print_repositories
 from pyf_scrapy.dates import minute
 from pyf_scrapy.exceptions import UsageProblem
 from pyf_scrapy.extensions.progress import duration
 from pyf_scrapy.lookup import maker
-from pyf_scrapy.status import CollectionState, LimitCheck, Overview, RunState, next_try, overview, retry
+from pyf_scrapy.status import (
+    CollectionState,
+    LimitCheck,
+    Overview,
+    RunState,
+    next_try,
+    overview,
+    repository_report,
+    retry,
+)
 from pyf_scrapy.store import FailureRow
 
 
@@ -22,7 +32,10 @@ class Command(PyfCommand):
     takes_collection = True
 
     def syntax(self) -> str:
-        return "[-p PROFILE | -c COLLECTION] [--check] [--failures] [--retry [NAME ...]] [--json]"
+        return (
+            "[-p PROFILE | -c COLLECTION] [--check] [--failures] [--retry [NAME ...]] "
+            "[--repositories [--markdown]] [--json]"
+        )
 
     def short_desc(self) -> str:
         return "Show how far the crawl is, how old its facts are, what is indexed and what failed"
@@ -37,20 +50,30 @@ class Command(PyfCommand):
             "--retry", nargs="*", metavar="NAME", help="try failed packages (all, or these) again at once"
         )
 
+        parser.add_argument(
+            "--repositories",
+            action="store_true",
+            help="show which packages have no usable repository, and why",
+        )
+        parser.add_argument(
+            "--markdown", action="store_true", help="with --repositories: as Markdown, to paste into an issue"
+        )
+
     def execute(self, args: list[str], opts: argparse.Namespace) -> int:
         named = opts.package_profile is not None or opts.collection is not None
         if opts.retry is not None:
-            if named or opts.check or opts.failures:
+            if named or opts.check or opts.failures or opts.repositories or opts.markdown:
                 raise UsageProblem("--retry goes with NAMEs and --json only: it is about all collections")
             return self._retry(opts)
         collection = self.selected_collection(opts) if named else None
+        if opts.repositories or opts.markdown:
+            return self._repositories(opts, collection)
         now = int(time.time())
         found = overview(self.project_settings, now=now, collection=collection, all_failures=opts.failures)
         if opts.json:
             print_json(found)
         else:
-            start = maker(collection, self.profiles().values()) if collection is not None else None
-            _print(found, collection, start, now, in_full=opts.failures)
+            _print(found, collection, self._start(collection), now, in_full=opts.failures)
         if not opts.check:
             return ExitCode.OK
         missed = [check for check in found.checks if not check.ok]
@@ -70,6 +93,26 @@ class Command(PyfCommand):
         else:
             print_text("No package has failed.")
         return ExitCode.OK
+
+    def _repositories(self, opts: argparse.Namespace, collection: str | None) -> int:
+        if not opts.repositories or opts.check or opts.failures or (opts.markdown and opts.json):
+            raise UsageProblem("--repositories goes with -p or -c, and one of --markdown and --json")
+        report = repository_report(self.project_settings, collection)
+        start = self._start(collection)
+        if opts.json:
+            print_json(report)
+        elif not report.crawled:
+            _print_start(report.folder, start)
+        elif not report.collections:
+            print_text(_no_collection(collection, start))
+        else:
+            printed = print_markdown if opts.markdown else print_repositories
+            printed(report, self._crawl("github", report.collections, others="github"))
+        return ExitCode.OK
+
+    def _start(self, collection: str | None) -> str | None:
+        """The command that makes the collection asked for."""
+        return None if collection is None else maker(collection, self.profiles().values())
 
     def _print_missed(self, missed: Iterable[LimitCheck], collections: list[str]) -> None:
         print_text()
@@ -110,9 +153,7 @@ class Command(PyfCommand):
 def _print(found: Overview, collection: str | None, start: str | None, now: int, *, in_full: bool) -> None:
     """`start` is the command that makes the collection asked for; `in_full` is about failures."""
     if not found.crawled:
-        print_text(f"Nothing crawled yet in {found.folder}. Start with:")
-        for command in [start] if start is not None else _FIRST_COMMANDS:
-            print_text(f"  {command}")
+        _print_start(found.folder, start)
         return
     print_summary(dict(_facts(found)))
     print_text()
@@ -132,7 +173,7 @@ def _print(found: Overview, collection: str | None, start: str | None, now: int,
             )
             for state in found.collections
         ),
-        empty="No collection yet." if collection is None else f"No collection {collection} yet: {start}",
+        empty=_no_collection(collection, start),
     )
     if found.runs:
         print_text()
@@ -148,6 +189,16 @@ def _print(found: Overview, collection: str | None, start: str | None, now: int,
         )
         if found.failures > len(found.failed):
             print_text(f"These are the last {len(found.failed)} of {found.failures:,}; --failures shows all.")
+
+
+def _print_start(folder: str, start: str | None) -> None:
+    print_text(f"Nothing crawled yet in {folder}. Start with:")
+    for command in [start] if start is not None else _FIRST_COMMANDS:
+        print_text(f"  {command}")
+
+
+def _no_collection(collection: str | None, start: str | None) -> str:
+    return "No collection yet." if collection is None else f"No collection {collection} yet: {start}"
 
 
 _FIRST_COMMANDS = (

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from sqlalchemy import case, select
 
+from pyf_scrapy.parsers.records import ProjectRecord
 from pyf_scrapy.store.changes import unpack_metadata, unpack_project
 from pyf_scrapy.store.database import chunks
 from pyf_scrapy.store.enrichment import Enriched, enrichments
@@ -103,6 +104,16 @@ class Facts(StorePart):
                 if row is not None and row.project is not None:
                     standing = standings.get(name, Standing(name))
                     yield self._package(row, metadata.get(name, {}), standing, enriched[name])
+
+    def latest_records(self, names: Iterable[str]) -> Iterator[ProjectRecord]:
+        """Stream what PyPI says of members, with the metadata of their latest releases only, as
+        `load_packages`: to look at one thing of thousands."""
+        for some in chunks(names, _LOADED):
+            with self._database.read() as connection:
+                rows = {row.normalized_name: row for row in connection.execute(KNOWN, {"names": some})}
+            for name in some:
+                if name in rows and rows[name].project is not None:
+                    yield unpack_project(rows[name].project)
 
     def _package(
         self,

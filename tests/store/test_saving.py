@@ -232,3 +232,11 @@ def test_a_thousand_packages_in_one_call(store: Store) -> None:
     assert store.save_packages([facts("1.0", name=name) for name in names]) == [1] * 1100
     assert [package.normalized_name for package in store.load_packages([*names, "unknown"])] == names
     assert [name for name, _ in store.iter_serials()] == names
+
+
+def test_latest_records_come_in_the_order_asked_for_without_the_releases(store: Store) -> None:
+    store.save_packages([facts("2", "1", name="One"), facts("3", name="Two")])
+    store.record_checks([check("Three")])
+    found = list(store.latest_records(["two", "three", "unknown", "one"]))
+    assert [(record.name, record.version) for record in found] == [("Two", "3"), ("One", "2")]
+    assert found[1].metadata.summary == "Summary of 2"
