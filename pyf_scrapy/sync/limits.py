@@ -7,17 +7,13 @@ https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 from pyf_scrapy.parsers import wire
 from pyf_scrapy.parsers.github import RateLimit
 
-__all__ = ["LONGEST_PAUSE", "PYPISTATS", "Budget", "RateLimit", "pause", "rate_limit", "refuses"]
-
-#: pypistats.org counts requests of an address in windows: (seconds, requests). Its source has them in
-#: `pypistats/run.py`; no header tells them, and a 429 does not say how long.
-PYPISTATS: Final = ((1.0, 5), (60.0, 30))
+__all__ = ["LONGEST_PAUSE", "RateLimit", "pause", "rate_limit", "refuses"]
 
 #: Seconds. GitHub asks for at least a minute, growing; its longest window is an hour.
 _SECONDARY: Final = 60.0
@@ -89,53 +85,3 @@ def pause(
     if refused and (status == 429 or limited or exhausted or silent):
         return min(_SECONDARY * 2.0 ** min(attempt - 1, 10), LONGEST_PAUSE)
     return None
-
-
-class Budget:
-    """So many requests in any window of so many seconds, by the clock of the wall.
-
-    `windows` are (seconds, requests), all kept at once, each lengthened by `margin` seconds: a server counts
-    when a request arrives, so two that left a window apart may reach it in one. The times of the last
-    requests are plain numbers (`times`), so that a run that was killed is continued within its minute.
-    """
-
-    def __init__(self, windows: Iterable[tuple[float, int]], margin: float = 1.0) -> None:
-        """Raises ValueError when a window allows no request."""
-        self.windows = tuple(windows)
-        self.margin = margin
-        self._most = max((count for _, count in self.windows), default=0)
-        self._times: list[float] = []  # ascending, the last `_most`
-        if any(count < 1 for _, count in self.windows):
-            raise ValueError("a window must allow a request")
-
-    @classmethod
-    def from_times(
-        cls, windows: Iterable[tuple[float, int]], times: Iterable[float], margin: float = 1.0
-    ) -> Budget:
-        """A budget of which requests at these `times` (epoch seconds, in any order) are spent."""
-        budget = cls(windows, margin)
-        budget._times = sorted(times)[-budget._most :] if budget._most else []
-        return budget
-
-    def times(self) -> tuple[float, ...]:
-        """When the last requests started (epoch seconds, ascending): all that has to be kept."""
-        return tuple(self._times)
-
-    def next_at(self, now: float) -> float:
-        """The moment from which a request may start, `now` when it may at once (epoch seconds)."""
-        self._settle(now)
-        moments = (
-            self._times[-count] + seconds + self.margin
-            for seconds, count in self.windows
-            if len(self._times) >= count
-        )
-        return max((now, *moments))
-
-    def spent(self, now: float) -> None:
-        """A request starts."""
-        self._settle(now)
-        self._times = [*self._times, now][-self._most :] if self._most else []
-
-    def _settle(self, now: float) -> None:
-        """A clock that was set back must not hold the requests for as long as it was ahead."""
-        self._times = [min(time, now) for time in self._times]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +12,7 @@ from hypothesis import strategies as st
 
 from pyf_scrapy.middlewares.gates import retry_after
 from pyf_scrapy.parsers.github import parse_message
-from pyf_scrapy.sync.limits import LONGEST_PAUSE, PYPISTATS, Budget, RateLimit, pause, rate_limit
+from pyf_scrapy.sync.limits import LONGEST_PAUSE, RateLimit, pause, rate_limit
 
 NOW = 1_795_255_200.0
 RESET = str(int(NOW) + 600)
@@ -160,72 +159,3 @@ class TestPause:
         }
         assert {seconds for seconds in found.values() if seconds and seconds >= 60} == {60.0}
         assert len(found) >= 14
-
-
-class TestBudget:
-    def test_the_first_requests_start_at_once(self) -> None:
-        budget = Budget([(60.0, 3)])
-        for _ in range(3):
-            assert budget.next_at(NOW) == NOW
-            budget.spent(NOW)
-        assert budget.next_at(NOW) == NOW + 61
-        assert budget.next_at(NOW + 61) == NOW + 61
-
-    def test_both_windows_are_kept(self) -> None:
-        budget = Budget(PYPISTATS, margin=0.5)
-        now = NOW
-        for _ in range(30):
-            now = budget.next_at(now)
-            budget.spent(now)
-        assert now == NOW + 5 * 1.5  # five at once, then the next five
-        assert budget.next_at(now) == NOW + 60.5
-
-    def test_a_restarted_run_goes_on_where_it_was_killed(self) -> None:
-        """A fresh budget after each kill would get a 429, and pypistats does not say for how long."""
-        budget = Budget(PYPISTATS)
-        for second in range(30):
-            budget.spent(NOW + second)
-        again = Budget.from_times(PYPISTATS, reversed(budget.times()))
-        assert again.times() == budget.times()
-        assert again.next_at(NOW + 30) == budget.next_at(NOW + 30) == NOW + 61
-
-    def test_what_is_kept_is_bounded(self) -> None:
-        budget = Budget(PYPISTATS)
-        for second in range(1000):
-            budget.spent(NOW + second)
-        assert budget.times() == tuple(NOW + second for second in range(970, 1000))
-        assert len(Budget.from_times(PYPISTATS, range(1000)).times()) == 30
-
-    def test_a_clock_that_was_set_back_costs_a_minute_at_most(self) -> None:
-        budget = Budget.from_times(PYPISTATS, [NOW + 86_400 + second for second in range(30)])
-        assert budget.next_at(NOW) == NOW + 61
-        assert budget.next_at(NOW + 61) == NOW + 61
-
-    def test_without_windows_everything_may_start(self) -> None:
-        budget = Budget.from_times([], [NOW, NOW])
-        budget.spent(NOW)
-        assert budget.next_at(NOW) == NOW
-        assert budget.times() == ()
-
-    def test_a_window_without_requests_is_a_mistake(self) -> None:
-        with pytest.raises(ValueError, match="must allow"):
-            Budget([(1.0, 0)])
-
-    @given(st.integers(0, 10**6), st.booleans())
-    def test_no_server_ever_counts_too_many(self, seed: int, killed: bool) -> None:
-        """By its own clock and windows, with a network that delays by up to a second, across restarts."""
-        dice = random.Random(seed)
-        budget = Budget(PYPISTATS)
-        arrivals = []
-        now = NOW
-        for _ in range(100):
-            now = budget.next_at(now + dice.choice((0.0, 0.0, 0.1, 5.0)))
-            budget.spent(now)
-            arrivals.append(now + dice.random() * 0.999)
-            if killed and dice.random() < 0.2:
-                budget = Budget.from_times(PYPISTATS, budget.times())
-        arrivals.sort()
-        for seconds, count in PYPISTATS:
-            for first, last in zip(arrivals, arrivals[count:], strict=False):
-                assert last - first > seconds
-        assert arrivals[-1] - NOW < 100 / 30 * 61 + 100 * 5 + 2
