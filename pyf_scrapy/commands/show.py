@@ -34,6 +34,13 @@ VERSION_FIELDS = (
 _NEWEST = 5  # releases named on the page
 _NEAR = 3  # names offered for one that is unknown
 
+#: `github_proof` in words.
+_PROOFS = {
+    "attested": "proven: PyPI attests that releases are published from it",
+    "named": "proven: the repository names this package",
+    "claimed": "not proven: only the package says that it is its own",
+}
+
 Document = Mapping[str, Any]
 
 
@@ -125,6 +132,8 @@ def _facts(latest: Document, documents: Sequence[Document]) -> Iterator[tuple[st
     yield "status", latest.get("project_status")
     yield "vulnerabilities", latest.get("vulnerabilities") or None
     yield "addresses", "\n".join(_addresses(latest))
+    yield "repository", _repository(latest)
+    yield "downloads", _downloads(latest)
     yield "releases", _releases(documents)
     yield "serial", str(latest["serial"]) if "serial" in latest else None
     yield "health", _health(latest)
@@ -159,6 +168,50 @@ def _addresses(latest: Document) -> Iterator[str]:
         if address and address not in shown:
             shown.add(address)
             yield f"{label}: {address}"
+
+
+def _repository(latest: Document) -> str | None:
+    """What GitHub says of it, and what proves that it is the package's own."""
+    if "github_url" not in latest:
+        return None
+    said = [
+        _counted(latest[name], one, several)
+        for name, one, several in (
+            ("github_stars", "star", "stars"),
+            ("github_forks", "fork", "forks"),
+            ("github_open_issues", "open issue", "open issues"),
+            ("github_open_pull_requests", "open pull request", "open pull requests"),
+        )
+        if name in latest
+    ]
+    if latest.get("github_archived"):
+        said.append("archived")
+    if pushed := day(latest.get("github_updated")):
+        said.append(f"last push {pushed}")
+    proof = _PROOFS.get(latest.get("github_proof", ""))
+    return "\n".join(filter(None, (latest["github_url"], ", ".join(said), proof)))
+
+
+def _downloads(latest: Document) -> str | None:
+    """As one source counted them; what it does not tell is left out."""
+    said = [
+        f"{latest[name]:,} {text}"
+        for name, text in (
+            ("download_last_day", "in the last day"),
+            ("download_last_week", "in the last week"),
+            ("download_last_month", "in the last month"),
+            ("download_total", "in total"),
+        )
+        if name in latest
+    ]
+    if not said:
+        return None
+    source = ", ".join(filter(None, (latest.get("download_source"), day(latest.get("download_updated")))))
+    return ", ".join(said) + (f" ({source})" if source else "")
+
+
+def _counted(number: int, one: str, several: str) -> str:
+    return f"{number:,} {one if number == 1 else several}"
 
 
 def _releases(documents: Sequence[Document]) -> str:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable, Iterator
+from typing import Any
 
+import msgspec
 import pytest
 
+from pyf_scrapy.search.collections import ensure_collection, import_documents
 from tests.commands.world import YANK_REASON, Run, World
 
 Capture = pytest.CaptureFixture[str]
@@ -101,3 +105,82 @@ def test_a_name_is_needed_and_one_is_enough(run: Run, capsys: Capture) -> None:
     assert run("show", "one", "two", "-p", "plone") == 2
     assert run("show", "one", "-p", "flask") == 1
     assert "scrapy crawl pypi -a profile=flask" in capsys.readouterr().err
+
+
+Put = Callable[..., None]
+
+
+@pytest.fixture
+def put(world: World) -> Iterator[Put]:
+    """Puts the latest document of the package in a collection `figures`, with other fields, too."""
+    with world.place.connection() as connection:
+        made = ensure_collection(connection.client, "figures").name
+
+        def write(**fields: Any) -> None:
+            documents = world.place.documents("plone").values()
+            (document,) = (one for one in documents if one["is_latest"] and one["name"] == world.package.name)
+            (reason,) = import_documents(connection.client, made, [msgspec.json.encode(document | fields)])
+            assert not reason
+
+        yield write
+        connection.client.aliases["figures"].delete()
+        connection.client.collections[made].delete()
+
+
+GITHUB = {
+    "github_url": "https://github.com/grove/api",
+    "github_stars": 1200,
+    "github_forks": 1,
+    "github_open_issues": 0,
+    "github_open_pull_requests": 2,
+    "github_archived": True,
+    "github_updated": 1_790_812_800,
+    "github_proof": "claimed",
+}
+DOWNLOADS = {
+    "download_last_day": 0,
+    "download_last_month": 31_000,
+    "download_updated": 1_793_404_800,
+    "download_source": "pypistats",
+}
+
+
+def test_the_repository_with_its_proof_and_downloads_with_their_source(
+    run: Run, world: World, put: Put, capsys: Capture
+) -> None:
+    """Stars of a repository that anybody could claim must not look like the package's own."""
+    put(**GITHUB, **DOWNLOADS)
+    assert run("show", world.package.name, "-c", "figures") == 0
+    printed = capsys.readouterr().out
+    assert all(len(line) <= 80 for line in printed.splitlines())
+    said = " ".join(printed.split())
+    assert (
+        "repository https://github.com/grove/api 1,200 stars, 1 fork, 0 open issues, 2 open pull requests, "
+        "archived, last push 2026-10-01 not proven: only the package says that it is its own downloads"
+    ) in said
+    assert "downloads 0 in the last day, 31,000 in the last month (pypistats, 2026-10-31)" in said
+    assert run("show", world.package.name, "-c", "figures", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert list(found) == ["name", "collection", "latest", "versions"]
+    assert (GITHUB | DOWNLOADS).items() <= found["latest"].items()
+
+
+@pytest.mark.parametrize(
+    ("proof", "words"), [("attested", "PyPI attests"), ("named", "the repository names")]
+)
+def test_what_proves_a_repository(
+    run: Run, world: World, put: Put, capsys: Capture, proof: str, words: str
+) -> None:
+    put(github_url=GITHUB["github_url"], github_proof=proof)
+    assert run("show", world.package.name, "-c", "figures") == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert f"repository https://github.com/grove/api proven: {words}" in said
+    assert "stars," not in said
+
+
+def test_figures_that_are_not_known_are_not_there(run: Run, world: World, capsys: Capture) -> None:
+    """The table of the health below has rows of these names, too."""
+    assert run("show", world.package.name, "-p", "plone") == 0
+    facts = capsys.readouterr().out.split("\n\n")[1].splitlines()
+    assert any(line.startswith("health ") for line in facts)
+    assert not [line for line in facts if line.startswith(("repository", "downloads"))]
