@@ -21,6 +21,7 @@ import pyf_scrapy.commands
 from pyf_scrapy.commands.output import ExitCode
 from pyf_scrapy.extensions.outcome import FIGURES
 from pyf_scrapy.metadata.health import RULES
+from pyf_scrapy.metadata.repositories import PROBLEMS
 from pyf_scrapy.profiles import load_profiles
 from pyf_scrapy.search.queries import QUERY_FIELDS
 from pyf_scrapy.search.schema import SCHEMA, Field
@@ -87,7 +88,7 @@ ORIGINS = {"seeds": "README", "upstream": "schema", "added": "new"}
 #: Figure -> meaning, what to do.
 FIGURE_MEANINGS = {
     "listed": ("projects in PyPI's index", ""),
-    "to_check": ("those whose serial is not the stored one", ""),
+    "to_check": ("those whose serial is not the stored one; repositories or packages to ask about", ""),
     "fetched": ("projects that PyPI answered for", ""),
     "no_match": ("fetched, but of none of the profiles", ""),
     "empty": ("listed without a release", ""),
@@ -109,12 +110,23 @@ FIGURE_MEANINGS = {
     "feeds_read": ("times that the feeds were read", ""),
     "feeds_overrun": ("times that a feed showed only what is newer than the last poll", "run `pypi`"),
     "feeds_given_up": ("entries that PyPI's caches did not show in time", "nothing: `pypi` has them"),
-    "passed_on": ("stored packages that the search index lacked", ""),
+    "passed_on": ("stored packages that the search index lacked; of `health` all", ""),
     "releases_fetched": ("releases fetched one by one", ""),
     "releases_partial": (
         "releases without metadata of their own on PyPI (404), indexed from the project's",
         "nothing: asked for again when the project changes",
     ),
+    "repositories_fetched": ("repositories whose facts GitHub sent", ""),
+    "repositories_unchanged": ("repositories that are as they were (304)", ""),
+    "repositories_renamed": ("repositories that have another name now", "nothing: they are followed"),
+    "contributors": ("repositories that GitHub told the contributors of", ""),
+    "provenance_asked": ("releases that PyPI was asked about who published them", ""),
+    **{
+        f"problem_{reason}": (f"packages without figures of GitHub: {sentence}", "")
+        for reason, sentence in PROBLEMS.items()
+    },
+    "downloads_answered": ("packages that the source of downloads answered for", ""),
+    "downloads_unknown": ("those of them that it does not know", "nothing: asked again the next day"),
     "packages_indexed": ("packages that the search index now has as stored", ""),
     "documents_sent": ("documents stored in the search index", ""),
     "documents_unchanged": ("documents not sent, because the index has them", ""),

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 
 import pytest
 from scrapy.utils.test import get_crawler
 
 from pyf_scrapy.extensions.progress import ProgressExtension, duration
+from pyf_scrapy.search.embedded import Server
+from pyf_scrapy.spiders.github import GithubSpider
+from pyf_scrapy.spiders.health import HealthSpider
+from pyf_scrapy.spiders.pypi import PypiSpider
+from pyf_scrapy.spiders.pypistats import PypistatsSpider
+from pyf_scrapy.spiders.store_spider import StoreSpider
+from tests.crawling import Place
 
 
 @pytest.mark.parametrize(
@@ -17,9 +25,31 @@ def test_duration(seconds: float, text: str) -> None:
     assert duration(seconds) == text
 
 
-def test_without_a_terminal_a_line_says_how_far_it_is(caplog: pytest.LogCaptureFixture) -> None:
-    crawler = get_crawler(settings_dict={"PROGRESS_INTERVAL": 30})
+@pytest.mark.parametrize(
+    ("spider", "source", "doing", "done"),
+    [
+        (PypiSpider, "pypistats", "Checking projects", "projects checked"),
+        (GithubSpider, "pypistats", "Asking GitHub", "repositories asked about"),
+        (PypistatsSpider, "pypistats", "Asking pypistats", "packages asked about"),
+        (PypistatsSpider, "clickpy", "Asking ClickPy", "packages asked about"),
+        (HealthSpider, "pypistats", "Judging packages", "packages judged"),
+    ],
+)
+async def test_without_a_terminal_a_line_says_how_far_it_is(
+    caplog: pytest.LogCaptureFixture,
+    tmp_path: Path,
+    spider: type[StoreSpider],
+    source: str,
+    doing: str,
+    done: str,
+) -> None:
+    settings = Place(tmp_path, "http://127.0.0.1:9", Server("", 1, "", "")).settings(DOWNLOADS_SOURCE=source)
+    crawler = get_crawler(spider, settings_dict=dict(settings))
+    crawler.spider = crawler._create_spider(profile="plone")
+    assert isinstance(crawler.spider, StoreSpider)
+    assert crawler.spider.wording.doing == doing
     progress = ProgressExtension.from_crawler(crawler)
+    progress.spider_opened(crawler.spider)
 
     def said() -> list[str]:
         of_ours = (record for record in caplog.records if record.name == ProgressExtension.__module__)
@@ -31,5 +61,6 @@ def test_without_a_terminal_a_line_says_how_far_it_is(caplog: pytest.LogCaptureF
         for key, value in {"done": 50, "to_check": 200}.items():
             crawler.stats.set_value(f"pyf/projects/{key}", value)
         progress.tick()
-    assert said()[0].startswith("50 of 200 projects checked (")
+    progress.spider_closed(crawler.spider, "finished")
+    assert said()[0].startswith(f"50 of 200 {done} (")
     assert "left" in said()[0]
