@@ -184,7 +184,7 @@ SETTINGS: tuple[Setting, ...] = (
         "DOWNLOADS_SOURCE",
         "pypistats",
         "str",
-        "whose download figures the index shows, and `scrapy crawl pypistats` asks for",
+        "whose download figures the index shows, and the spider `pypistats` asks for",
         "Downloads",
         choices=("pypistats", "clickpy"),
     ),

@@ -42,9 +42,12 @@ PROFILE_KEYS = {
 }
 
 SPIDERS = {
+    "github": "the repositories of indexed packages, each once, most wanted first",
+    "health": "indexed packages: their scores as of today, without a request (`scrapy health` is the same)",
     "project": "the command line or a requirements file; without profile and classifier all of them are "
     "indexed, and `DEFAULT_PROFILE` is ignored. With `refresh=1`: everything indexed",
     "pypi": "PyPI's index, where its serial is not the stored one: everything at first, then what changed",
+    "pypistats": "indexed packages: how often they are downloaded, most wanted first",
     "rss": "PyPI's two feeds, the newest releases and the newest projects",
 }
 
@@ -53,12 +56,17 @@ ARGUMENTS = {
     "profile": ("`KEY`, `KEY,KEY` or `all`", "profiles to fill; default: `DEFAULT_PROFILE`"),
     "classifier": ("`CLASSIFIER;CLASSIFIER` or `*`", "instead of a profile; needs `collection`"),
     "collection": ("`NAME`", "the collection to fill; default: the key of the profile"),
-    "limit": ("`N`", "fetch at most so many projects"),
+    "limit": ("`N`", "fetch, or ask about, at most so many"),
     "releases": (
         "`all`, `latest` or `N`",
         "so many of the newest releases; kept with the collection, at first `all`",
     ),
-    "name": ("`WORD`", "only projects with this in their normalized name"),
+    "name": (
+        "`WORD`",
+        "`pypi`: only projects with this in their normalized name; `github`, `pypistats`, `health`: this "
+        "package only, however young what is known of it",
+    ),
+    "verbose": ("`1`", "show what was asked and answered"),
     "full": ("`1`", "fetch again what is up to date, too"),
     "names": ("`NAME,NAME`", "the packages"),
     "requirements": ("`FILE`", "a requirements file that names them"),
