@@ -9,20 +9,18 @@ import asyncio
 import logging
 import time
 from collections.abc import Iterator
-from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
 from pyf_scrapy.replica import Handle, Options, running_replica
 from pyf_scrapy.replica.provenance import is_attested
-from tests.crawling import Crawled, Place
+from tests.crawling import Place
+from tests.github import TOKEN, all_enriched, asked_about, enrich, figures, latest, living
 
-PLONE, DJANGO = "Framework :: Plone", "Framework :: Django"
 OPTIONS = Options(
     projects=60, members={"plone": 30, "django": 6}, only_members=True, most_releases=4, empty=0, missing=0
 )
-TOKEN = "ghp_oneSecretToken"
 #: Of the services' clock in a real second: the reset comes 3 s after an hour began.
 FAST = 1200.0
 
@@ -41,19 +39,6 @@ def fresh(replica: Handle) -> None:
     replica.reset()
 
 
-def github(place: Place, token: str | None = TOKEN, **more: Any) -> dict[str, Any]:
-    url = f"{place.pypi_url}/github"
-    return {"GITHUB_API_URL": url, "GITHUB_TOKEN": token, "GITHUB_REQUEST_DELAY": 0, **more}
-
-
-async def enrich(
-    place: Place, token: str | None = TOKEN, more: dict[str, Any] | None = None, **arguments: str
-) -> Crawled:
-    profiles = {"profile": "plone,django"} if "profile" not in arguments else {}
-    settings = github(place, token, **(more or {}))
-    return await place.crawl("github", settings=settings, **profiles, **arguments)
-
-
 @pytest.fixture
 async def filled(place: Place, replica: Handle) -> Place:
     """All packages are indexed; nothing was asked of GitHub yet."""
@@ -61,46 +46,6 @@ async def filled(place: Place, replica: Handle) -> Place:
     assert crawled.outcome.exit_code == 0
     replica.reset()
     return place
-
-
-def latest(place: Place) -> dict[str, dict[str, Any]]:
-    both = {**place.documents("plone"), **place.documents("django")}
-    return {d["name_normalized"]: d for d in both.values() if d["is_latest"]}
-
-
-def figures(replica: Handle, kind: str = "graphql") -> dict[str, Any]:
-    return dict(replica.statistics()["services"][f"github-{kind}"])
-
-
-def living(replica: Handle) -> dict[str, Any]:
-    """Members whose repository on GitHub is there, with what is true of it."""
-    names = {*replica.replica.members(PLONE), *replica.replica.members(DJANGO)}
-    found = {name: replica.replica.repositories.of_project(name) for name in names}
-    return {name: one for name, one in found.items() if one is not None and not one.state}
-
-
-def asked_about(place: Place) -> dict[str, int]:
-    """All keys that packages name, with when GitHub answered."""
-    with place.store() as store:
-        names = [d["name_normalized"] for d in latest(place).values()]
-        keys = {key for link in store.links(names).values() for key in link.candidates[:1]}
-        return {key: age.fetched_at for key, age in store.repository_ages(keys).items()}
-
-
-def all_enriched(place: Place, replica: Handle) -> int:
-    """Asserts that each package whose repository lives and is named by its metadata shows it."""
-    documents, shown = latest(place), 0
-    with place.store() as store:
-        links = store.links(documents)
-    for name, repository in living(replica).items():
-        claimed = links[name].candidates[:1]
-        former = replica.replica.project(name)
-        if former is None or claimed != (f"github.com/{former.repository}".lower(),):
-            continue
-        assert documents[name].get("github_stars") == repository.stars, name
-        assert documents[name]["github_url"] == f"https://github.com/{repository.full_name}"
-        shown += 1
-    return shown
 
 
 # -- what it is for ---------------------------------------------------------------------------------
@@ -122,8 +67,11 @@ async def test_facts_of_repositories_reach_the_documents(filled: Place, replica:
     assert figures(replica)["requests"] == services["requests"], "what is known is not asked again"
 
 
-async def test_proof_is_what_pypi_attests_or_the_repository_says(filled: Place, replica: Handle) -> None:
+async def test_proof_is_what_pypi_attests_or_the_repository_says(
+    filled: Place, replica: Handle, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Without it a package adorns itself with the stars of another's repository."""
+    monkeypatch.setattr("pyf_scrapy.replica.provenance._SHARE", 0.5)
     await enrich(filled)
     proofs = {}
     for name, document in latest(filled).items():
