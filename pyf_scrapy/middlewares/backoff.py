@@ -12,8 +12,8 @@ from scrapy.exceptions import NotConfigured
 from scrapy.http import Response
 from scrapy.utils.misc import load_object
 
-from pyf_scrapy.middlewares.gates import retry_after
 from pyf_scrapy.middlewares.waiting import sleep
+from pyf_scrapy.sync.limits import retry_after
 
 #: Statuses that are always tried again: "not now" about the host.
 THROTTLED = frozenset({429, 503})

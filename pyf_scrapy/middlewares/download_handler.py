@@ -18,8 +18,9 @@ from scrapy.http import Response
 from scrapy.utils.httpobj import urlparse_cached
 from scrapy.utils.misc import build_from_crawler, load_object
 
-from pyf_scrapy.middlewares.gates import Gate, retry_after
+from pyf_scrapy.middlewares.gates import Gate
 from pyf_scrapy.middlewares.waiting import STEP, refuse_when_stopping
+from pyf_scrapy.sync.limits import retry_after
 
 logger = logging.getLogger(__name__)
 

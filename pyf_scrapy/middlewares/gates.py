@@ -4,30 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from datetime import UTC
-from email.utils import parsedate_to_datetime
 
 #: Own waits (no Retry-After) grow to 2 ** 4 = 16 times the first one: a host is asked again within a minute.
 _MOST_STRIKES = 5
-
-
-def retry_after(value: bytes | None, now: float) -> float | None:
-    """Seconds to wait by a Retry-After header (RFC 9110, 10.2.3: seconds or an HTTP date), None if unusable.
-
-    `now` is in epoch seconds.
-    """
-    if value is None:
-        return None
-    text = value.decode("latin-1").strip()
-    if text.isdecimal() and text.isascii():
-        return float(min(int(text[:9]), 10**9))
-    try:
-        moment = parsedate_to_datetime(text)
-    except (TypeError, ValueError, OverflowError):
-        return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return max(0.0, moment.timestamp() - now)
 
 
 @dataclass

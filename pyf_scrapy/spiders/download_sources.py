@@ -18,12 +18,12 @@ from scrapy import Request
 from scrapy.http import Response
 
 from pyf_scrapy.exceptions import FetchError, ParseError, SourceError
-from pyf_scrapy.middlewares.gates import retry_after
 from pyf_scrapy.parsers import clickpy
 from pyf_scrapy.parsers.pypistats import parse_recent
 from pyf_scrapy.parsers.records import DownloadCounts
 from pyf_scrapy.spiders.fetching import Fetch
 from pyf_scrapy.store import Store
+from pyf_scrapy.sync.limits import retry_after
 
 logger = logging.getLogger(__name__)
 

@@ -15,13 +15,12 @@ from scrapy.http import Response
 
 from pyf_scrapy.dates import minute
 from pyf_scrapy.exceptions import AuthenticationError, BudgetError, FetchError, ParseError
-from pyf_scrapy.middlewares.gates import retry_after
 from pyf_scrapy.parsers.github import parse_contributors, parse_message, parse_repository
 from pyf_scrapy.parsers.github_graphql import MAX_ALIASES, Batch, parse_batch, repository_query
 from pyf_scrapy.parsers.records import Contributor, RepositoryRecord
 from pyf_scrapy.spiders.fetching import Fetch, etag_of
 from pyf_scrapy.store import Store
-from pyf_scrapy.sync.limits import LONGEST_PAUSE, RateLimit, pause, rate_limit, refuses
+from pyf_scrapy.sync.limits import LONGEST_PAUSE, RateLimit, pause, rate_limit, refuses, retry_after
 
 logger = logging.getLogger(__name__)
 

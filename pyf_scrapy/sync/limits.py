@@ -8,12 +8,14 @@ https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 from typing import Final
 
 from pyf_scrapy.parsers import wire
 from pyf_scrapy.parsers.github import RateLimit
 
-__all__ = ["LONGEST_PAUSE", "RateLimit", "pause", "rate_limit", "refuses"]
+__all__ = ["LONGEST_PAUSE", "RateLimit", "pause", "rate_limit", "refuses", "retry_after"]
 
 #: Seconds. GitHub asks for at least a minute, growing; its longest window is an hour.
 _SECONDARY: Final = 60.0
@@ -85,3 +87,22 @@ def pause(
     if refused and (status == 429 or limited or exhausted or silent):
         return min(_SECONDARY * 2.0 ** min(attempt - 1, 10), LONGEST_PAUSE)
     return None
+
+
+def retry_after(value: bytes | None, now: float) -> float | None:
+    """Seconds to wait by a Retry-After header (RFC 9110, 10.2.3: seconds or an HTTP date), None if unusable.
+
+    `now` is in epoch seconds.
+    """
+    if value is None:
+        return None
+    text = value.decode("latin-1").strip()
+    if text.isdecimal() and text.isascii():
+        return float(min(int(text[:9]), 10**9))
+    try:
+        moment = parsedate_to_datetime(text)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return max(0.0, moment.timestamp() - now)

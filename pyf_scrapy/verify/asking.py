@@ -14,9 +14,9 @@ import msgspec
 
 from pyf_scrapy.environment import ceiling
 from pyf_scrapy.exceptions import FetchError, ParseError, PyfError
-from pyf_scrapy.middlewares.gates import retry_after
 from pyf_scrapy.parsers.project_json import parse_project
 from pyf_scrapy.parsers.simple_index import parse_simple_page
+from pyf_scrapy.sync.limits import retry_after
 from pyf_scrapy.verify.pypi import Said
 
 _SIMPLE_JSON = "application/vnd.pypi.simple.v1+json"

@@ -4,44 +4,15 @@ as soon as its wait is over."""
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from email.utils import format_datetime
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from pyf_scrapy.middlewares.gates import Gate, retry_after
+from pyf_scrapy.middlewares.gates import Gate
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
-
-
-class TestRetryAfter:
-    @pytest.mark.parametrize(
-        ("value", "seconds"),
-        [
-            (b"120", 120.0),
-            (b" 0 ", 0.0),
-            (b"99999999999999999999", 999999999.0),
-            (format_datetime(datetime(2026, 11, 21, 12, 1, tzinfo=UTC), usegmt=True).encode(), 60.0),
-            (b"Sat, 21 Nov 2026 11:00:00 GMT", 0.0),
-            (b"Sat, 21 Nov 2026 14:00:00 +0100", 3600.0),
-            (b"Mon, 01 Jan 99999999999999999999 00:00:00 GMT", None),
-            (b"soon", None),
-            (b"-5", None),
-            (b"1.5", None),
-            (b"\xb2", None),
-            (b"", None),
-            (None, None),
-        ],
-    )
-    def test_it_takes_seconds_and_dates(self, value: bytes | None, seconds: float | None) -> None:
-        assert retry_after(value, NOW.timestamp()) == seconds
-
-    @given(st.binary(max_size=60))
-    def test_it_survives_any_bytes(self, value: bytes) -> None:
-        seconds = retry_after(value, NOW.timestamp())
-        assert seconds is None or seconds >= 0
 
 
 def new_gate(concurrency: int = 16, interval: float = 0.0) -> Gate:

@@ -23,7 +23,6 @@ from pyf_scrapy.environment import read_env_file, read_environment
 from pyf_scrapy.exceptions import ParseError, ProfileError, PyfError, UsageProblem
 from pyf_scrapy.metadata.releases import combine, latest_for, listed_versions, python_versions, text_versions
 from pyf_scrapy.metadata.versions import MAX_INT64, MAX_SORTABLE, version_fields
-from pyf_scrapy.middlewares.gates import retry_after
 from pyf_scrapy.parsers.clickpy import MAX_QUERY, NAMES_PER_QUERY, batches, bulk_query, parse_bulk
 from pyf_scrapy.parsers.filenames import ReleaseFinder
 from pyf_scrapy.parsers.github import (
@@ -46,6 +45,7 @@ from pyf_scrapy.parsers.requirements_txt import requirement_names
 from pyf_scrapy.parsers.rss import parse_feed
 from pyf_scrapy.parsers.simple_index import files_by_version, parse_index, parse_simple_page
 from pyf_scrapy.profiles import load_profiles
+from pyf_scrapy.sync.limits import retry_after
 
 T = TypeVar("T")
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyf_scrapy.middlewares.gates import retry_after
 from pyf_scrapy.parsers.github import parse_message
-from pyf_scrapy.sync.limits import LONGEST_PAUSE, RateLimit, pause, rate_limit
+from pyf_scrapy.sync.limits import LONGEST_PAUSE, RateLimit, pause, rate_limit, retry_after
 
 NOW = 1_795_255_200.0
+NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 RESET = str(int(NOW) + 600)
 SECONDARY = "You have exceeded a secondary rate limit. Please wait a few minutes before you try again"
 LIST_TOO_LONG = "The history or contributor list is too large to list contributors for this repository."
@@ -159,3 +161,32 @@ class TestPause:
         }
         assert {seconds for seconds in found.values() if seconds and seconds >= 60} == {60.0}
         assert len(found) >= 14
+
+
+class TestRetryAfter:
+    @pytest.mark.parametrize(
+        ("value", "seconds"),
+        [
+            (b"120", 120.0),
+            (b" 0 ", 0.0),
+            (b"99999999999999999999", 999999999.0),
+            (format_datetime(datetime(2026, 11, 21, 12, 1, tzinfo=UTC), usegmt=True).encode(), 60.0),
+            (b"Sat, 21 Nov 2026 11:00:00 GMT", 0.0),
+            (b"Sat, 21 Nov 2026 14:00:00 +0100", 3600.0),
+            (b"Sat, 21 Nov 2026 13:00:00 -0000", 3600.0),
+            (b"Mon, 01 Jan 99999999999999999999 00:00:00 GMT", None),
+            (b"soon", None),
+            (b"-5", None),
+            (b"1.5", None),
+            (b"\xb2", None),
+            (b"", None),
+            (None, None),
+        ],
+    )
+    def test_it_takes_seconds_and_dates(self, value: bytes | None, seconds: float | None) -> None:
+        assert retry_after(value, NOON.timestamp()) == seconds
+
+    @given(st.binary(max_size=60))
+    def test_it_survives_any_bytes(self, value: bytes) -> None:
+        seconds = retry_after(value, NOON.timestamp())
+        assert seconds is None or seconds >= 0
