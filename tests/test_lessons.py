@@ -70,12 +70,70 @@ LESSONS = {
         "spiders/test_removals.py",
         "test_a_removed_project_leaves_at_once_and_becomes_a_tombstone",
     ),
+    "sources that enrich took different releases for the newest (W3)": (
+        "search/test_documents_enriched.py",
+        "test_all_figures_stand_on_one_latest_and_on_the_newest_of_each_framework_version",
+    ),
+    "a full fetch or a refresh wiped stars, downloads and health (W4b)": (
+        "spiders/test_github_trouble.py",
+        "test_in_any_order_and_side_by_side_the_documents_are_the_same",
+    ),
+    "any address in a README was requested, those of the own network, too (W7b)": (
+        "spiders/test_github.py",
+        "test_no_request_goes_to_an_address_from_metadata",
+    ),
+    "screenshots were downloaded to judge them (W7b)": (
+        "metadata/test_health.py",
+        "test_screenshots_are_judged_by_their_attributes",
+    ),
+    "licences by PEP 639 lost points, UNKNOWN won some (W12)": ("metadata/test_health.py", "test_licence"),
+    "authors by PEP 621 were nobody (W12)": ("metadata/test_health.py", "test_who_made_it"),
+    "HTML was counted as words (W12)": (
+        "metadata/test_health.py",
+        "test_description_is_measured_as_plain_text",
+    ),
+    "a new star was taken for work (W12)": ("metadata/test_health_repository.py", "test_a_star_is_no_work"),
+    "one star and no issue gave ten points (W12)": (
+        "metadata/test_health_repository.py",
+        "test_one_star_and_no_issue_say_nothing",
+    ),
+    "yanked releases were healthy (W12)": (
+        "metadata/test_health_limits.py",
+        "test_a_yanked_latest_release_is_not_recent",
+    ),
+    "archived packages were healthy (W12)": (
+        "metadata/test_health_limits.py",
+        "test_the_best_package_is_limited",
+    ),
+    "an archived repository kept its bonus (W12)": (
+        "metadata/test_health_repository.py",
+        "test_a_repository_out_of_use_earns_nothing",
+    ),
+    "stars of a repository that anybody could claim counted (W12)": (
+        "metadata/test_health_repository.py",
+        "test_nothing_of_it_counts_without_proof",
+    ),
+    "health and requires_python could neither be sorted nor filtered by (W12b)": (
+        "search/test_queries.py",
+        "test_filters_and_sorting_by_what_upstream_could_not",
+    ),
+    "a link for funding or a bug tracker hid the one to the source (W13)": (
+        "metadata/test_repositories.py",
+        "test_link_that_asks_for_money_is_never_the_source",
+    ),
+    "one blocked repository ended the run for all (W13b)": (
+        "spiders/test_github_trouble.py",
+        "test_renamed_blocked_and_deleted_repositories",
+    ),
+    "a repository was asked about once for each release (W13c)": (
+        "spiders/test_github_trouble.py",
+        "test_packages_of_one_repository_cost_one_request",
+    ),
 }
 
 
 #: Lessons about what is built later, with the module whose arrival makes them due, beside its issue.
 LATER = {
-    "sources that enrich took different releases for the newest (W3, issue 4)": "spiders/github.py",
     "a collection made anew lost the documents that did not fit (W5, issue 5)": "commands/collections.py",
     "what was written while a collection was made anew was lost (W5b, issue 5)": "commands/collections.py",
     "what an aborted rebuild left stopped all later ones (W5c, issue 5)": "commands/collections.py",

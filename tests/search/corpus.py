@@ -119,6 +119,7 @@ def described(entry: dict[str, Any]) -> Made:
                 keywords=tuple(entry.get("keywords", ())),
                 author=entry.get("author"),
                 license="GPL version 2",
+                requires_python=">=3.9" if entry.get("health", 50) >= 95 else ">=3.8",
                 classifiers=(*families, *claimed, *PYTHONS),
             )
         )

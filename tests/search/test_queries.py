@@ -93,6 +93,8 @@ def test_filters_and_sorting_by_what_upstream_could_not(client: typesense.Client
     scores = [row["health_score"] for row in healthy.rows]
     assert scores == sorted(scores)
     assert scores[0] == 95
+    same = search(client, ALIAS, "", filter_by="requires_python:=`>=3.9`", sort_by="health_score:asc")
+    assert {row["name"] for row in same.rows} == {row["name"] for row in healthy.rows}
 
 
 def test_older_releases_are_searched_on_request_after_the_latest(client: typesense.Client) -> None:
