@@ -12,10 +12,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from scrapy import Request
+from scrapy.http import Response, TextResponse
 
+from pyf_scrapy.exceptions import SourceError
 from pyf_scrapy.replica import Handle, Options, running_replica
 from pyf_scrapy.replica.downloads import Downloads
+from pyf_scrapy.spiders.download_sources import ClickPy
 from tests.crawling import Crawled, Place
+from tests.store.samples import facts
 
 OPTIONS = Options(
     projects=60, members={"plone": 30, "django": 6}, only_members=True, most_releases=4, empty=0, missing=0
@@ -41,6 +46,12 @@ async def crawl(
         **(settings or {}),
     }
     return await place.crawl("pypistats", settings=values, **({"profile": "plone"} | given))
+
+
+def fill(place: Place, replica: Handle) -> None:
+    """Store the replica's members as a crawl of PyPI would, with two releases each."""
+    with place.store() as store:
+        store.save_packages([facts("2.0", "1.0", name=name) for name in replica.replica.members(PLONE)])
 
 
 def asked(replica: Handle) -> Counter[str]:
@@ -86,7 +97,7 @@ class TestFigures:
     async def test_a_package_is_asked_about_once_a_day_an_unknown_one_too(
         self, place: Place, replica: Handle
     ) -> None:
-        await place.crawl("pypi", profile="plone")
+        fill(place, replica)
         unknown = replica.replica.members(PLONE)[3]
         replica.faults([fault(unknown, "status-404")])
         crawled = await crawl(place, replica)
@@ -102,14 +113,14 @@ class TestFigures:
     async def test_a_run_that_asked_does_not_say_there_was_nothing_to_do(
         self, place: Place, replica: Handle
     ) -> None:
-        await place.crawl("pypi", profile="plone")
+        fill(place, replica)
         await crawl(place, replica)
         again = await crawl(place, replica, settings={"DOWNLOADS_MAX_AGE": 0})
         assert (again.figures["passed_on"], again.outcome.headline) == (0, "Done.")
 
     async def test_most_wanted_first(self, place: Place, replica: Handle) -> None:
         """Who sets a limit, or is interrupted, has the figures that most people look for."""
-        await place.crawl("pypi", profile="plone")
+        fill(place, replica)
         members = replica.replica.members(PLONE)
         await crawl(place, replica)
         truth = Downloads(replica.replica)
@@ -122,7 +133,7 @@ class TestFigures:
         assert set(asked(replica)) == set(most), "one that the source does not know is wanted least"
 
     async def test_one_package_at_any_time(self, place: Place, replica: Handle) -> None:
-        await place.crawl("pypi", profile="plone")
+        fill(place, replica)
         name = replica.replica.members(PLONE)[0]
         for _ in range(2):
             assert (await crawl(place, replica, name=name)).figures["downloads_answered"] == 1
@@ -133,7 +144,7 @@ class TestFigures:
 
 class TestTroubles:
     async def test_what_fails_for_a_moment_is_asked_again(self, place: Place, replica: Handle) -> None:
-        await place.crawl("pypi", profile="plone")
+        fill(place, replica)
         names = replica.replica.members(PLONE)
         replica.faults(
             [
@@ -149,7 +160,7 @@ class TestTroubles:
     async def test_one_package_without_a_usable_answer_costs_itself_only(
         self, place: Place, replica: Handle
     ) -> None:
-        await place.crawl("pypi", profile="plone")
+        fill(place, replica)
         names = replica.replica.members(PLONE)
         bad = {names[2]: "status-500", names[9]: "garbage", names[20]: "cut"}
         replica.faults([fault(name, kind) for name, kind in bad.items()])
@@ -167,7 +178,7 @@ class TestTroubles:
 
     @pytest.mark.parametrize("kind", ["status-503", "disconnect", "garbage", "html"])
     async def test_a_source_that_is_down_is_one_event(self, place: Place, replica: Handle, kind: str) -> None:
-        await place.crawl("pypi", profile="plone")
+        fill(place, replica)
         await crawl(place, replica)
         before = shown(place)
         replica.faults([fault("*", kind)])
@@ -181,7 +192,7 @@ class TestTroubles:
             assert store.failures() == [], "it is no fault of these packages"
 
     async def test_a_single_package_of_a_source_that_is_down(self, place: Place, replica: Handle) -> None:
-        await place.crawl("pypi", profile="plone")
+        fill(place, replica)
         settings = {"PYPISTATS_URL": "http://127.0.0.1:9", "PYPISTATS_MAX_RETRIES": 1}
         crawled = await crawl(place, replica, name=replica.replica.members(PLONE)[0], settings=settings)
         assert (crawled.outcome.exit_code, crawled.figures["errors"]) == (1, 1)
@@ -189,7 +200,7 @@ class TestTroubles:
     async def test_a_wrong_address_takes_no_figures_away(
         self, place: Place, replica: Handle, caplog: pytest.LogCaptureFixture
     ) -> None:
-        await place.crawl("pypi", profile="plone")
+        fill(place, replica)
         await crawl(place, replica)
         before = shown(place)
         settings = {"PYPISTATS_URL": f"{replica.url}/nothing", "DOWNLOADS_MAX_AGE": 0}
@@ -202,7 +213,7 @@ class TestTroubles:
         self, place: Place, replica: Handle, caplog: pytest.LogCaptureFixture
     ) -> None:
         """Whoever asks on is locked out."""
-        await place.crawl("pypi", profile="plone")
+        fill(place, replica)
         replica.faults([fault("*", "status-429", retry_after="7200")])
         refused = await crawl(place, replica)
         assert (refused.outcome.exit_code, refused.figures["errors"]) == (1, 1)
@@ -213,7 +224,7 @@ class TestTroubles:
         assert not asked(replica)
 
     async def test_a_pause_is_kept_before_the_next_request(self, place: Place, replica: Handle) -> None:
-        await place.crawl("pypi", profile="plone")
+        fill(place, replica)
         replica.faults([fault("*", "status-429", retry_after="1", times=1, per="rule")])
         crawled = await crawl(place, replica)
         assert crawled.outcome.exit_code == 0
@@ -225,7 +236,7 @@ class TestClickPy:
     CLICKPY: dict[str, Any] = {"DOWNLOADS_SOURCE": "clickpy"}  # noqa: RUF012
 
     async def test_all_packages_by_one_request(self, place: Place, replica: Handle) -> None:
-        await place.crawl("pypi", profile="plone")
+        fill(place, replica)
         replica.reset()
         crawled = await crawl(place, replica, settings=self.CLICKPY)
         names = replica.replica.members(PLONE)
@@ -240,7 +251,7 @@ class TestClickPy:
 
     async def test_figures_of_two_sources_never_mix(self, place: Place, replica: Handle) -> None:
         """One counts mirrors: mixed, a package nobody uses would seem as popular as any."""
-        await place.crawl("pypi", profile="plone")
+        fill(place, replica)
         await crawl(place, replica)
         of_pypistats = shown(place)
         await place.crawl("health", profile="plone", settings=self.CLICKPY)
@@ -271,7 +282,7 @@ class TestClickPy:
         services: dict[str, Any],
         message: str,
     ) -> None:
-        await place.crawl("pypi", profile="plone")
+        fill(place, replica)
         replica.services(**services)
         crawled = await crawl(place, replica, settings=self.CLICKPY)
         assert (crawled.outcome.exit_code, crawled.figures["errors"]) == (1, 1)
@@ -282,7 +293,7 @@ class TestClickPy:
     async def test_a_source_that_is_down_takes_no_figures_away(
         self, place: Place, replica: Handle, caplog: pytest.LogCaptureFixture, kind: str
     ) -> None:
-        await place.crawl("pypi", profile="plone")
+        fill(place, replica)
         await crawl(place, replica, settings=self.CLICKPY)
         before = shown(place)
         replica.faults([{"match": "/clickpy*", "fault": kind}])
@@ -293,10 +304,38 @@ class TestClickPy:
         assert shown(place) == before
 
 
+class TestEmptyClickPy:
+    """A table that is empty, because it is loaded anew, must not make every package look dead."""
+
+    @staticmethod
+    def clickpy(bodies: list[str], requests: list[Request]) -> ClickPy:
+        async def fetch(request: Request) -> Response:
+            requests.append(request)
+            return TextResponse(request.url, body=bodies.pop(0), encoding="utf-8")
+
+        return ClickPy("https://example.org", fetch)
+
+    NOTHING = '{"data": []}'
+    PIP = '{"data": [{"project": "pip", "day": "2026-11-28", "last_day": "7", "found": "1"}]}'
+
+    async def test_it_is_not_believed(self) -> None:
+        source = self.clickpy([self.NOTHING, self.NOTHING], [])
+        with pytest.raises(SourceError, match="not even of pip"):
+            await source.recent(["kelp", "moor"])
+
+    async def test_packages_that_nobody_downloads_are_asked_about_once(self) -> None:
+        requests: list[Request] = []
+        source = self.clickpy([self.NOTHING, self.PIP, self.NOTHING], requests)
+        assert await source.recent(["kelp"]) == {}
+        assert await source.recent(["moor"]) == {}
+        assert [b"'pip')" in request.body for request in requests] == [False, True, False]
+        assert {request.url for request in requests} == {"https://example.org/?user=demo&default_format=JSON"}
+
+
 async def test_the_wait_before_the_first_request_is_for_a_run_that_was_killed(
     place: Place, replica: Handle
 ) -> None:
-    await place.crawl("pypi", profile="plone")
+    fill(place, replica)
     begun = time.monotonic()
     name = replica.replica.members(PLONE)[0]
     await crawl(place, replica, name=name, settings={"PYPISTATS_RATE_LIMIT_DELAY": 1})
