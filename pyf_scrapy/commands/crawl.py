@@ -20,6 +20,7 @@ from pyf_scrapy.exceptions import PyfError, UsageProblem
 from pyf_scrapy.extensions.outcome import Outcome
 from pyf_scrapy.extensions.report import RunReport
 from pyf_scrapy.settings_table import SETTINGS
+from pyf_scrapy.spiders.arguments import flag
 from pyf_scrapy.spiders.store_spider import StoreSpider
 
 #: Scrapy's loggers that list components, settings and stats: 80 lines a crawl. `-L INFO` shows them.
@@ -74,7 +75,7 @@ class Command(ScrapyCrawl):
         for name in CHATTY:
             # A filter, because Scrapy sets all levels anew when it configures logging.
             logging.getLogger(name).addFilter(lambda record: record.levelno >= logging.WARNING)
-        if sys.stderr.isatty():
+        if sys.stderr.isatty() and not flag("verbose", opts.spargs.get("verbose")):
             # The progress bar has the screen; what needs attention is still shown.
             settings.set("LOG_LEVEL", "WARNING", priority="cmdline")
 

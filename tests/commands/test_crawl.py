@@ -109,12 +109,12 @@ def test_a_log_is_about_the_crawl_unless_more_is_asked_for(place: Place) -> None
     assert "Enabled item pipelines" in full.stderr
 
 
-def test_a_person_sees_a_bar_and_a_summary_instead_of_a_log(place: Place) -> None:
-    place.extra["PYPI_MAX_RPS"] = 100
+def on_a_terminal(place: Place, *arguments: str) -> tuple[int, str]:
+    """The exit code of `scrapy ARGUMENTS`, and what a person sees of it."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
     with subprocess.Popen(
-        [sys.executable, "-m", "scrapy", "crawl", "pypi", "-p", "plone"],
+        [sys.executable, "-m", "scrapy", *arguments],
         cwd=CHECKOUT,
         env=place.environment() | {"TERM": "xterm"},
         stdin=theirs,
@@ -127,9 +127,27 @@ def test_a_person_sees_a_bar_and_a_summary_instead_of_a_log(place: Place) -> Non
             while part := os.read(ours, 65536):
                 seen += part
     os.close(ours)
-    text = seen.decode()
-    assert process.returncode == ExitCode.OK
+    return process.returncode, seen.decode()
+
+
+def test_a_person_sees_a_bar_and_a_summary_instead_of_a_log(place: Place) -> None:
+    place.extra["PYPI_MAX_RPS"] = 100
+    code, text = on_a_terminal(place, "crawl", "pypi", "-p", "plone")
+    assert code == ExitCode.OK
     assert "Checking projects" in text
     assert re.search(r"\d+/200", text)
     assert "Done." in text
     assert "INFO" not in text
+
+
+def test_a_person_who_asks_for_it_sees_what_github_was_asked_and_answered(
+    place: Place, replica: Handle
+) -> None:
+    """On a terminal the log is of warnings only: `-a verbose=1` would have said nothing."""
+    assert place.run("crawl", "pypi", "-p", "plone").returncode == ExitCode.OK
+    place.extra |= {"GITHUB_API_URL": replica.github_url, "GITHUB_TOKEN": "one", "GITHUB_REQUEST_DELAY": 0}
+    code, text = on_a_terminal(place, "crawl", "github", "-p", "plone", "-a", "verbose=1")
+    assert code == ExitCode.OK
+    assert "POST /graphql" in text
+    assert "Bearer" not in text
+    assert "POST /graphql" not in on_a_terminal(place, "crawl", "github", "-p", "plone")[1]
