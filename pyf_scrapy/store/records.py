@@ -226,7 +226,8 @@ class CollectionRow(NamedTuple):
 class Shape(NamedTuple):
     """What the documents of a collection depend on besides facts, and where they are: whoever made them for
     another one must not send them. `descriptions` and `downloads`: the settings DESCRIPTIONS and
-    DOWNLOADS_SOURCE of whoever opened it last, `format` that of their documents (`search.documents.FORMAT`)."""
+    DOWNLOADS_SOURCE of whoever opened it last, `format` that of their documents
+    (`search.documents.FORMAT`)."""
 
     server: str
     physical: str

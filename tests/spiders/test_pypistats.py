@@ -12,13 +12,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from scrapy import Request
-from scrapy.http import Response, TextResponse
 
-from pyf_scrapy.exceptions import SourceError
 from pyf_scrapy.replica import Handle, Options, running_replica
 from pyf_scrapy.replica.downloads import Downloads
-from pyf_scrapy.spiders.download_sources import ClickPy
 from tests.crawling import Crawled, Place
 from tests.store.samples import facts
 
@@ -302,34 +298,6 @@ class TestClickPy:
         assert (crawled.outcome.exit_code, crawled.figures["errors"]) == (1, 1)
         assert "ClickPy" in caplog.text
         assert shown(place) == before
-
-
-class TestEmptyClickPy:
-    """A table that is empty, because it is loaded anew, must not make every package look dead."""
-
-    @staticmethod
-    def clickpy(bodies: list[str], requests: list[Request]) -> ClickPy:
-        async def fetch(request: Request) -> Response:
-            requests.append(request)
-            return TextResponse(request.url, body=bodies.pop(0), encoding="utf-8")
-
-        return ClickPy("https://example.org", fetch)
-
-    NOTHING = '{"data": []}'
-    PIP = '{"data": [{"project": "pip", "day": "2026-11-28", "last_day": "7", "found": "1"}]}'
-
-    async def test_it_is_not_believed(self) -> None:
-        source = self.clickpy([self.NOTHING, self.NOTHING], [])
-        with pytest.raises(SourceError, match="not even of pip"):
-            await source.recent(["kelp", "moor"])
-
-    async def test_packages_that_nobody_downloads_are_asked_about_once(self) -> None:
-        requests: list[Request] = []
-        source = self.clickpy([self.NOTHING, self.PIP, self.NOTHING], requests)
-        assert await source.recent(["kelp"]) == {}
-        assert await source.recent(["moor"]) == {}
-        assert [b"'pip')" in request.body for request in requests] == [False, True, False]
-        assert {request.url for request in requests} == {"https://example.org/?user=demo&default_format=JSON"}
 
 
 async def test_the_wait_before_the_first_request_is_for_a_run_that_was_killed(
