@@ -49,7 +49,7 @@ def comparable(found: Documents) -> Documents:
 
 
 def differences(held: Documents, truth: Documents) -> list[str]:
-    """What differs between an index and the truth, a line for each document or field; short enough to read."""
+    """What differs between an index and the truth: a line for each document or field."""
     found = [f"{id_}: missing" for id_ in truth.keys() - held.keys()]
     found += [f"{id_}: too many" for id_ in held.keys() - truth.keys()]
     for id_ in held.keys() & truth.keys():
