@@ -90,7 +90,7 @@ class Command(PyfCommand):
     def _remedy(self, check: LimitCheck, collections: list[str]) -> str:
         """The commands after which a missed limit is kept again."""
         kind, _, collection = check.name.partition(":")
-        if kind == "indexed":
+        if kind in ("indexed", "search"):
             return self._crawl("pypi", [collection], others="project -a refresh=1")
         if kind == "refresh":
             return self._crawl("project -a refresh=1", collections, others="project -a refresh=1")
