@@ -35,8 +35,8 @@ class LimitCheck:
     """What is limited, what it is, its limit (None = none), and whether that is kept.
 
     `name`: "coverage", "indexed:COLLECTION" and "search:COLLECTION" are shares and must not be lower;
-    "feeds", "index", "unchecked" (the change that waits longest) and "refresh" are seconds and must not be higher.
-    `value` None = never measured: nothing was read, the lane never ran, or the search server is lost.
+    "feeds", "index", "unchecked" (the change that waits longest) and "refresh" are seconds and must not be
+    higher. `value` None = never measured: nothing was read, the lane never ran, or the search server is lost.
     """
 
     name: str
