@@ -115,7 +115,11 @@ async def test_nothing_is_lost_or_doubled_by_200_kills(tmp_path: Path) -> None:
                     held = comparable(place.documents(alias))
                     truth = comparable(expected(replica.replica, profiles[alias], now))
                     without_status = {id_: _blind(document) for id_, document in truth.items()}
-                    assert differences(held, without_status) == [], f"after kill {number}"
+                    differ = differences(held, without_status)
+                    if differ:  # which of the two is wrong, store or index?
+                        verified = place.run("verify", "-p", alias, "--offline")
+                        differ.append(f"after kill {number}: {verified.stdout}{verified.stderr}")
+                    assert differ == [], "\n".join(differ)
                 compared += 1
         finally:
             kill_server(place.folder / "typesense")
