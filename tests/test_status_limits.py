@@ -18,6 +18,7 @@ WITHIN: dict[str, Any] = {
     "checked": 90,
     "listed": 100,
     "collections": {"plone": (9, 10)},
+    "documents": {"plone": (90, 100)},
     "feeds": 60,
     "index": 100,
     "unchecked": 100,
@@ -35,6 +36,7 @@ def missed(limits: Limits = LIMITS, **changed: Any) -> list[str]:
         ({}, []),
         ({"checked": 89}, ["coverage"]),
         ({"collections": {"plone": (8, 10), "django": (10, 10)}}, ["indexed:plone"]),
+        ({"documents": {"plone": (89, 100), "django": (None, 1)}}, ["search:plone", "search:django"]),
         ({"feeds": 61}, ["feeds"]),
         ({"index": 101}, ["index"]),
         ({"unchecked": 101}, ["unchecked"]),
@@ -68,9 +70,10 @@ def test_zero_is_no_limit() -> None:
 
 
 def test_a_script_can_read_how_bad_it_is() -> None:
-    coverage, indexed, *lanes = judge(LIMITS, **{**WITHIN, "checked": 50, "feeds": None})
+    coverage, indexed, search, *lanes = judge(LIMITS, **{**WITHIN, "checked": 50, "feeds": None})
     assert coverage == LimitCheck("coverage", 0.5, 0.9, ok=False)
     assert indexed == LimitCheck("indexed:plone", 0.9, 0.9, ok=True)
+    assert search == LimitCheck("search:plone", 0.9, 0.9, ok=True)
     assert lanes[0] == LimitCheck("feeds", None, 60, ok=True)
     assert lanes[1:3] == [LimitCheck("index", 100, 100, ok=True), LimitCheck("unchecked", 100, 100, ok=True)]
 

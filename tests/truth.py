@@ -47,6 +47,18 @@ def comparable(found: Documents) -> Documents:
     }
 
 
+def differences(held: Documents, truth: Documents) -> list[str]:
+    """What differs between an index and the truth: a line for each document or field."""
+    found = [f"{id_}: missing" for id_ in truth.keys() - held.keys()]
+    found += [f"{id_}: too many" for id_ in held.keys() - truth.keys()]
+    for id_ in held.keys() & truth.keys():
+        for name in sorted(held[id_].keys() | truth[id_].keys()):
+            is_, should = held[id_].get(name), truth[id_].get(name)
+            if is_ != should:
+                found.append(f"{id_} {name}: {str(is_)[:80]!r}, not {str(should)[:80]!r}")
+    return sorted(found)
+
+
 def _item(replica: Replica, project: Project, now: date) -> PackageItem:
     seed, some_name = replica.options.seed, replica.some_name
     assert project.latest is not None, "a member has releases"

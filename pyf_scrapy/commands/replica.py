@@ -59,7 +59,14 @@ class Command(ScrapyCommand):
             "--now", metavar="DATE", help="clock that release dates are relative to (today, UTC)"
         )
         group.add_argument("--host", default="127.0.0.1", help="address to bind (127.0.0.1)")
-        group.add_argument("--port", type=int, default=0, help="port to bind (0 = any free one)")
+        group.add_argument(
+            "--port",
+            type=int,
+            choices=range(65536),
+            metavar="PORT",
+            default=0,
+            help="port to bind (0 = any free one)",
+        )
         group.add_argument("--latency", type=float, default=0.0, metavar="MS", help="added to every answer")
         group.add_argument("--faults", type=Path, metavar="FILE", help="fault plan (YAML or JSON)")
         group.add_argument(

@@ -26,6 +26,9 @@ from pyf_scrapy.status import (
 )
 from pyf_scrapy.store import FailureRow
 
+#: Names in a command that is shown; with more it would be hard to read.
+_MOST_NAMES = 10
+
 
 class Command(PyfCommand):
     takes_profile = True
@@ -89,7 +92,11 @@ class Command(PyfCommand):
         elif retried.count:
             failures = "1 failure is" if retried.count == 1 else f"{retried.count:,} failures are"
             print_text(f"{failures} due now. The next run tries again:")
-            print_text(f"  {self._crawl('pypi', retried.collections)}")
+            names = ",".join(retried.names) if len(retried.names) <= _MOST_NAMES else "NAME,NAME"
+            for crawl in self._crawl(
+                "pypi", retried.collections, others=f"project -a names={names}"
+            ).splitlines():
+                print_text(f"  {crawl}")
         else:
             print_text("No package has failed.")
         return ExitCode.OK
@@ -133,7 +140,7 @@ class Command(PyfCommand):
     def _remedy(self, check: LimitCheck, collections: list[str]) -> str:
         """The commands after which a missed limit is kept again."""
         kind, _, collection = check.name.partition(":")
-        if kind == "indexed":
+        if kind in ("indexed", "search"):
             return self._crawl("pypi", [collection], others="project -a refresh=1")
         if kind == "refresh":
             return self._crawl("project -a refresh=1", collections, others="project -a refresh=1")

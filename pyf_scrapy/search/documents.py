@@ -39,7 +39,7 @@ from pyf_scrapy.search.cleaning import (
     url,
     within,
 )
-from pyf_scrapy.store.records import RepositoryFacts, RepositoryLink, Standing
+from pyf_scrapy.store.records import ACTIVE, RepositoryFacts, RepositoryLink, Standing
 
 # Bytes as JSON; together with the lists a document stays below about 1 MB.
 MAX_DESCRIPTION = 300_000
@@ -211,7 +211,8 @@ def _latest_fields(package: Package) -> dict[str, Any]:
         document["vulnerabilities"] = sum(not known.withdrawn for known in package.project.vulnerabilities)
     standing = package.standing
     return document | _given(
-        project_status=line(standing.status, MAX_ITEM) if standing else None,
+        # Nearly all are active, and not to know is no more: the documents would differ without any news.
+        project_status=line(standing.status, MAX_ITEM) if standing and standing.status != ACTIVE else None,
         organization=line(package.project.organization, MAX_ITEM) if package.project else None,
         recreated_timestamp=standing.recreated_at if standing else None,
     )

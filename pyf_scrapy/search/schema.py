@@ -135,7 +135,14 @@ SCHEMA: tuple[Field, ...] = (
     _shown("urls", "auto", "files of the release", "upstream"),
     # Its state, on the latest release
     Field("serial", "int64", "PyPI's serial (latest release)", "added", sort=True, optional=True),
-    Field("project_status", "string", "PyPI's word on it: `archived`", "added", facet=True, optional=True),
+    Field(
+        "project_status",
+        "string",
+        "PyPI's word on it if it is not active: `archived`",
+        "added",
+        facet=True,
+        optional=True,
+    ),
     Field("organization", "string", "who owns it on PyPI, if no person", "added", facet=True, optional=True),
     _figure("recreated_timestamp", "its name was another project's until then, epoch seconds", "added"),
     _figure("vulnerabilities", "known vulnerabilities (latest release)", "added"),

@@ -23,7 +23,7 @@ class Ask:
 
     `promise` is what an answer must have not to be stale, `attempt` how many answers were. `unlisted` is the
     stored serial of a package that the index lacks, so that a 404 may prove that it is gone; with `refresh`
-    a 404 proves nothing yet. The ETags are those of the last answers, for conditional requests. `keys` note
+    a 404 proves nothing yet. `etag` is that of the last answer, for a conditional request. `keys` note
     the entries of feeds that hinted at it when it is done.
     """
 
@@ -32,7 +32,6 @@ class Ask:
     attempt: int = 0
     unlisted: int | None = None
     etag: str | None = None
-    page_etag: str | None = None
     refresh: bool = False
     keys: tuple[str, ...] = ()
 

@@ -299,4 +299,6 @@ def _usable(stored: _Stored | None, serial: int, files: tuple[File, ...]) -> boo
     """Whether a stored release, with these files at this serial of its project, need not be asked for."""
     if stored is None or is_replaced(stored.files, files):
         return False
-    return not stored.release.partial or stored.release.serial == serial
+    # Without files the project's JSON tells neither whether it is yanked nor whether it is the same one.
+    is_told = bool(files) and not stored.release.partial
+    return is_told or stored.release.serial == serial

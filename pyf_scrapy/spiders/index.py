@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from packaging.utils import canonicalize_name
 from scrapy.http import Response
 
-from pyf_scrapy.exceptions import FetchError
+from pyf_scrapy.exceptions import FetchError, ParseError
 from pyf_scrapy.parsers.simple_index import SimpleIndex, parse_index
 from pyf_scrapy.session import Session
 from pyf_scrapy.spiders.fetching import PyPI, etag_of
@@ -65,7 +65,12 @@ class Index:
 
     def _take(self, file: IndexFile, response: Response) -> Read:
         """Parse an index, and keep it if it is believed. Raises FetchError, ParseError."""
-        index = parse_index(response.body)
+        try:
+            index = parse_index(response.body)
+        except ParseError as error:
+            raise FetchError(
+                f"{response.url} is no index of projects ({error}): is PYPI_URL a PyPI?"
+            ) from error
         if not index.projects:
             raise FetchError("the index lists no project: is PYPI_URL a PyPI?")
         serial = _last_serial(index)

@@ -161,7 +161,6 @@ class ProjectSpider(PackageSpider):
                 name,
                 refresh=True,
                 etag=None if name in incomplete else known[name].project_etag,
-                page_etag=known[name].page_etag,
             )
             for name in names
         ]

@@ -37,7 +37,9 @@ class Verifier:
         """
         store, name = self.session.store, ask.name
         try:
-            response = await self.pypi.simple_answer(name, ask.page_etag)
+            # Not that of the start of the run: what was known of the page may have been forgotten since then.
+            known = await asyncio.to_thread(store.standings, [name])
+            response = await self.pypi.simple_answer(name, known[name].page_etag)
             if response.status == 404:
                 raise FetchError("its Simple page is a 404")
             page = None if response.status == 304 else parse_simple_page(response.body)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from packaging.utils import canonicalize_name
@@ -20,10 +20,11 @@ _PATIENT = "description"
 
 @dataclass(frozen=True)
 class Retried:
-    """How many failures were put back, and the collections of the store."""
+    """How many failures were put back, of which packages, and the collections of the store."""
 
     count: int
     collections: list[str]
+    names: list[str] = field(default_factory=list)
 
 
 def next_try(row: FailureRow, now: int) -> int | None:
@@ -41,9 +42,11 @@ def retry(settings: Mapping[str, Any], names: Sequence[str], *, now: int) -> Ret
         _refuse_others(wanted, ())
         return Retried(0, [])
     with open_store(settings, of_any_pypi=True) as store:
-        _refuse_others(wanted, {row.normalized_name for row in store.failures()})
+        failed = {row.normalized_name for row in store.failures()}
+        _refuse_others(wanted, failed)
         count = store.retry_failures(list(wanted) or None, now)
-        return Retried(count, [row.collection for row in store.collections()])
+        collections = [row.collection for row in store.collections()]
+        return Retried(count, collections, sorted(failed & wanted.keys() if wanted else failed))
 
 
 def has_store(settings: Mapping[str, Any]) -> bool:

@@ -34,9 +34,9 @@ class Limits:
 class LimitCheck:
     """What is limited, what it is, its limit (None = none), and whether that is kept.
 
-    `name`: "coverage" and "indexed:COLLECTION" are shares and must not be lower; "feeds", "index",
-    "unchecked" (the change that waits longest) and "refresh" are seconds and must not be higher. `value`
-    None = never measured: nothing was read, or the lane never ran.
+    `name`: "coverage", "indexed:COLLECTION" and "search:COLLECTION" are shares and must not be lower;
+    "feeds", "index", "unchecked" (the change that waits longest) and "refresh" are seconds and must not be
+    higher. `value` None = never measured: nothing was read, the lane never ran, or the search server is lost.
     """
 
     name: str
@@ -51,6 +51,7 @@ def judge(
     checked: int | None,
     listed: int | None,
     collections: Mapping[str, tuple[int, int] | None],
+    documents: Mapping[str, tuple[int | None, int]],
     feeds: int | None,
     index: int | None,
     unchecked: int | None,
@@ -59,7 +60,8 @@ def judge(
 ) -> Iterator[LimitCheck]:
     """One check for each thing that is limited.
 
-    `collections` is name -> (indexed, matching packages), None for one that was asked for and is not there.
+    `collections` is name -> (indexed, matching packages), None for one that was asked for and is not there;
+    `documents` is name -> (those that the search server has, those sent to it), None if it is lost.
     A lane that never ran breaks no limit, but PyPI's index must have been read, unless it is not needed.
     """
     if index_needed:
@@ -71,6 +73,9 @@ def judge(
             indexed, matching = counts
             share = indexed / matching if matching else 1.0
         yield _at_least(f"indexed:{name}", share, limits.coverage)
+    for name, (held, sent) in documents.items():
+        share = held / sent if held is not None and sent else None if sent else 1.0
+        yield _at_least(f"search:{name}", share, limits.coverage)
     yield _at_most("feeds", feeds, limits.feeds, without=True)
     if index_needed:
         yield _at_most("index", index, limits.index, without=False)

@@ -61,11 +61,16 @@ def _of_store(
             failed=store.failures(None if all_failures else LAST_FAILURES),
             runs=last_runs(settings, store, runs),
         )
-    search, held = documents(settings, rows)
+        known = {row.collection: store.documents_known(row.collection) for row in rows}
+    asked = documents(settings, rows)
     return replace(
         found,
-        search=search,
-        collections=[replace(state, documents=held.get(state.collection)) for state in states],
+        search=asked.said,
+        collections=[
+            replace(state, documents=asked.documents.get(state.collection), sent=known[state.collection])
+            for state in states
+        ],
+        search_lost=asked.lost,
     )
 
 
@@ -91,7 +96,7 @@ def _with_index(
         found,
         listed=header.count,
         index_serial=header.last_serial,
-        index_read_at=header.written_at,
+        index_read_at=max((read.last_read_at for read in reads), default=header.written_at),
         checked=header.count - left.count,
         oldest_unchecked_change=max(waited, 0),
         projects_per_second=per_second and round(per_second, 2),
@@ -168,14 +173,18 @@ def _since(at: int | None, now: int) -> int | None:
 
 def _judged(found: Overview, limits: Limits, collection: str | None) -> Iterable[LimitCheck]:
     counted: dict[str, tuple[int, int] | None] = {} if collection is None else {collection: None}
+    sent: dict[str, tuple[int | None, int]] = {}
     for state in found.collections:
         counted[state.collection] = state.indexed, state.matching
+        if found.search_lost or state.documents is not None:
+            sent[state.collection] = state.documents, state.sent
     return judge(
         limits,
         index_needed=not found.collections or not all(state.by_names for state in found.collections),
         checked=found.checked,
         listed=found.listed,
         collections=counted,
+        documents=sent,
         feeds=found.lanes.feeds,
         index=found.lanes.index,
         unchecked=found.oldest_unchecked_change,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 
@@ -18,22 +18,35 @@ from pyf_scrapy.store import CollectionRow
 _TIMEOUT = 5.0  # seconds; status is about the store first of all
 
 
-def documents(
-    settings: Mapping[str, Any], rows: Sequence[CollectionRow]
-) -> tuple[str, dict[str, int | None]]:
-    """What became of asking the index, and its documents by collection."""
+class Asked(NamedTuple):
+    """What became of asking the index, and its documents by collection.
+
+    `lost`: there is none, or it cannot be asked. One that starts by itself and does not run now may be there.
+    """
+
+    said: str
+    documents: Mapping[str, int]
+    lost: bool
+
+
+def documents(settings: Mapping[str, Any], rows: Sequence[CollectionRow]) -> Asked:
+    """How many documents the collections have."""
     try:
         typesense = TypesenseSettings.from_settings(settings)
         with _running(replace(typesense, timeout=min(typesense.timeout, _TIMEOUT))) as connection:
             if connection is None:
-                return "not asked: no search server is running", {}
+                return Asked("not asked: no search server is running", {}, _is_lost(typesense))
             counts = {}
             for row in rows:
                 answer = get(connection.client, path("collections", row.physical))
                 counts[row.collection] = answer["num_documents"] if answer else 0
-            return "asked", counts
+            return Asked("asked", counts, lost=False)
     except PyfError as error:
-        return f"not asked: {error}", {}
+        return Asked(f"not asked: {error}", {}, lost=True)
+
+
+def _is_lost(settings: TypesenseSettings) -> bool:
+    return settings.host is not None or not settings.folder.is_dir()
 
 
 @contextmanager

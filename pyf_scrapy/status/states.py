@@ -16,7 +16,8 @@ class CollectionState:
     `matching`: the profile takes them by the classifiers last seen; `members` are those of them whose
     records are stored, and `indexed` those whose records are as new as the last check and in the index.
     `waiting` are to be written or removed. `documents` counts those in the index, None where it was not
-    asked. `by_names`: it holds what was named, so that PyPI's index need not be read for it.
+    asked, `sent` those that it should have. `by_names`: it holds what was named, so that PyPI's index need
+    not be read for it.
     """
 
     collection: str
@@ -27,6 +28,7 @@ class CollectionState:
     indexed: int
     waiting: int
     documents: int | None = None
+    sent: int = 0
     by_names: bool = False
 
 
@@ -54,7 +56,8 @@ class Overview:
     the index has been telling of the change that waits longest, 0 when none does. `known` counts all
     projects in the store, `packages` those with records, `vanished` those that PyPI does not have any more.
     `projects_per_second` is that of the last telling run, or the ceiling PYPI_MAX_RPS. `search` says whether
-    the index was asked for its documents. `checks` compare coverage and lanes with the limits that are set.
+    the index was asked for its documents, `search_lost` that there is none or it cannot be asked. `checks`
+    compare coverage and lanes with the limits that are set.
     """
 
     folder: str
@@ -75,6 +78,7 @@ class Overview:
     vanished: int = 0
     lanes: Lanes = Lanes()
     search: str = "not asked"
+    search_lost: bool = False
     collections: list[CollectionState] = field(default_factory=list)
     failed: list[FailureRow] = field(default_factory=list)
     runs: list[RunState] = field(default_factory=list)

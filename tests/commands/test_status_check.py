@@ -60,6 +60,7 @@ def done(fresh: Place, monkeypatch: pytest.MonkeyPatch) -> Place:
             store.save_feed(FeedState(f"{fresh.pypi_url}/rss/{path}.xml", None, None, at))
         store.save_verified([Verified(name, NOW - hours * HOUR, None) for hours, name in enumerate(MEMBERS)])
     write_index(fresh, dict.fromkeys((*MEMBERS, *OTHERS), 10), serial=10, at=NOW - HOUR)
+    (fresh.folder / "typesense").mkdir()
     return fresh
 
 
@@ -78,6 +79,14 @@ class TestCoverage:
         assert (found.checked, found.listed, found.oldest_unchecked_change) == (6, 6, 0)
         assert (plone.matching, plone.members, plone.indexed, plone.waiting) == (4, 4, 4, 0)
         assert missed(found) == []
+
+    def test_an_index_that_is_lost_is_not_well(self, done: Place) -> None:
+        """The store knows what was sent; users search what is there."""
+        (done.folder / "typesense").rmdir()
+        assert missed(look(done)) == ["search:plone"]
+        done.extra["TYPESENSE_HOST"] = "127.0.0.1"
+        done.extra["TYPESENSE_PORT"] = 9
+        assert missed(look(done)) == ["search:plone"]
 
     def test_a_change_is_as_old_as_the_index_that_first_told_of_it(self, done: Place) -> None:
         """Not as young as the last index that still tells of it, nor as old as PyPI's last change."""

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from pyf_scrapy.profiles import load_profiles
+from pyf_scrapy.profiles import Profile, load_profiles
 from pyf_scrapy.store import Failure
 from tests.commands.world import run_in
 from tests.crawling import Place
@@ -70,6 +70,18 @@ def test_retry_makes_all_due(failed: Place, capsys: Capture) -> None:
     assert run_in(failed, "status") == 0
     rows = [line for line in capsys.readouterr().out.splitlines() if line.startswith("plone-b")]
     assert "next run" in rows[0]
+
+
+def test_retry_names_the_crawl_of_what_was_named(fresh: Place, capsys: Capture) -> None:
+    """`pypi` has nothing to do with a collection of names."""
+    with fresh.store() as store:
+        named = Profile(key="stack", name="stack", include=("a", "b"))
+        store.open_collection("stack", named.definition(), None, "stack-1", 1, "server")
+        store.record_failures([Failure(name, "project", "HTTP 500", LAST) for name in "ab"])
+    assert run_in(fresh, "status", "--retry") == 0
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        "  scrapy crawl project -a names=a,b -a collection=stack"
+    ]
 
 
 def test_retry_of_some_leaves_the_others(failed: Place, capsys: Capture) -> None:

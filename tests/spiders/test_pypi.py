@@ -127,6 +127,17 @@ async def test_faults_cost_their_packages_only_and_the_next_run_heals(place: Pla
         assert store.failures() == []
 
 
+async def test_a_release_without_files_is_seen_to_be_yanked(place: Place, replica: Handle) -> None:
+    """The project's JSON lists its files, and with them what is yanked; of none it says nothing."""
+    name = replica.replica.members(PLONE)[0]
+    replica.event({"event": "release", "project": name, "version": "0.0.1a1", "kinds": []})
+    await place.crawl("pypi", profile="plone")
+    assert place.documents("plone")[f"{name}==0.0.1a1"]["yanked"] is False
+    replica.event({"event": "yank", "project": name, "version": "0.0.1a1", "reason": "empty"})
+    await place.crawl("pypi", profile="plone")
+    assert place.documents("plone")[f"{name}==0.0.1a1"]["yanked_reason"] == "empty"
+
+
 async def test_a_server_that_asks_to_wait_is_obeyed_and_nothing_is_lost(
     place: Place, replica: Handle
 ) -> None:

@@ -99,7 +99,7 @@ async def test_other_packages_are_done_while_a_stale_one_waits(place: Place, rep
     """Head-of-line blocking is what stops mirrors for a week."""
     name = replica.replica.members(PLONE)[0]
     replica.faults([{"match": f"/pypi/{name}/json", "fault": "stale", "times": 1}])
-    crawled = await place.crawl("pypi", profile="plone", settings={"STALE_PATIENCE": 1.0})
+    crawled = await place.crawl("pypi", profile="plone", settings={"STALE_PATIENCE": 4.0})
     done = [item.normalized_name for item in crawled.items]
     assert set(done[:-1]) >= set(replica.replica.members(PLONE)) - {name}
     assert done[-1] == name
