@@ -86,6 +86,8 @@ class Outcome:
             if self.figures["feeds_overrun"]:
                 return "Done, but the feeds showed too little: run `scrapy crawl pypi` for the rest."
             if not any(self.figures[name] for name in WORK):
+                if self.figures["feeds_read"]:
+                    return "Nothing to do: the feeds name nothing new."
                 return "Nothing to do: everything is up to date."
             return "Done."
         if self.exit_code == 3:

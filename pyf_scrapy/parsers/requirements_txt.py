@@ -14,23 +14,25 @@ _LARGEST = 5 * 1024 * 1024
 _MOST_LINES = 20_000  # each costs some 15 us
 _DEEPEST = 10
 _COMMENT = re.compile(r"(^|\s)#.*$")
+_NAMELESS = re.compile(r"[a-z+]+://|\.{0,2}/|(-e|--editable)\b")
 _PER_REQUIREMENT_OPTION = re.compile(r"\s--?[a-z-]+[= ].*$")
 
 
-def requirement_names(path: Path) -> tuple[str, ...]:
+def requirement_names(path: Path, passed_over: list[str] | None = None) -> tuple[str, ...]:
     """Normalized names in the order of the file, each once, files included with `-r` too.
 
     Options, constraints (`-c`), editable and direct-address lines without a name are passed over: they
-    name nothing on PyPI. Raises UsageProblem with file and line for what cannot be read.
+    name nothing on PyPI. `passed_over` gets those that install something all the same ("FILE, line N: ...").
+    Raises UsageProblem with file and line for what cannot be read.
     """
     names: dict[str, None] = {}
-    _read(path, names, ())
+    _read(path, names, [] if passed_over is None else passed_over, ())
     if not names:
         raise UsageProblem(f"{path} names no package")
     return tuple(names)
 
 
-def _read(path: Path, names: dict[str, None], parents: tuple[Path, ...]) -> None:
+def _read(path: Path, names: dict[str, None], passed_over: list[str], parents: tuple[Path, ...]) -> None:
     try:
         resolved = path.resolve()
     except (RuntimeError, ValueError):  # a loop of links; a NUL in what follows -r
@@ -50,8 +52,10 @@ def _read(path: Path, names: dict[str, None], parents: tuple[Path, ...]) -> None
     for number, line in lines:
         if line.startswith(("-r ", "--requirement ", "--requirement=", "-r=")):
             included = re.split(r"[ =]+", line, maxsplit=1)[1].strip()
-            _read(path.parent / included, names, (*parents, resolved))
-        elif line and not line.startswith("-") and not re.match(r"[a-z+]+://|\.{0,2}/", line):
+            _read(path.parent / included, names, passed_over, (*parents, resolved))
+        elif _NAMELESS.match(line):
+            passed_over.append(f"{path}, line {number}: {line[:80]}")
+        elif line and not line.startswith("-"):
             try:
                 requirement = Requirement(_PER_REQUIREMENT_OPTION.sub("", line))
                 # It lets names pass that end with "_" or ".".

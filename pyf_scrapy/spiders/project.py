@@ -75,7 +75,10 @@ class ProjectSpider(PackageSpider):
         super().setup(given, targets)
         self.refresh = arguments.flag("refresh", given.get("refresh"))
         self.share = arguments.share("share", given.get("share"))
-        self.wanted = () if self.refresh else _names(given)
+        passed_over: list[str] = []
+        self.wanted = () if self.refresh else _names(given, passed_over)
+        for line in passed_over:
+            logger.warning("%s names no package of PyPI and is passed over", line)
         self.accept_removals = arguments.flag("accept_removals", given.get("accept_removals"))
         self.verifier = Verifier(self.session, self.pypi)
 
@@ -185,12 +188,12 @@ class ProjectSpider(PackageSpider):
         return await asyncio.to_thread(self.session.stored_item, ask.name)
 
 
-def _names(given: Mapping[str, str]) -> tuple[str, ...]:
+def _names(given: Mapping[str, str], passed_over: list[str] | None = None) -> tuple[str, ...]:
     """Normalized names of `names=` or `requirements=`. Raises UsageProblem."""
     if bool(given.get("names")) == bool(given.get("requirements")):
         raise UsageProblem("which packages? give -a names=NAME,NAME, -a requirements=FILE or -a refresh=1")
     if requirements := given.get("requirements"):
-        return requirement_names(Path(requirements))
+        return requirement_names(Path(requirements), passed_over)
     names: dict[str, None] = {}
     for name in filter(None, map(str.strip, given["names"].split(","))):
         try:

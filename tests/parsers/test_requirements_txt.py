@@ -36,7 +36,8 @@ def test_all_forms_of_a_line(tmp_path: Path) -> None:
         "plain>=1\n"
         "last",
     )
-    assert requirement_names(path) == (
+    passed_over: list[str] = []
+    assert requirement_names(path, passed_over) == (
         "plain",
         "pinned",
         "extras",
@@ -46,6 +47,12 @@ def test_all_forms_of_a_line(tmp_path: Path) -> None:
         "nested-name",
         "last",
     )
+    # What somebody wanted and will not find must be said.
+    assert [line.partition(", ")[2] for line in passed_over] == [
+        "line 12: -e ./local",
+        "line 13: ./also-local",
+        "line 14: git+https://example.org/repo.git",
+    ]
 
 
 @pytest.mark.parametrize(
