@@ -13,7 +13,7 @@ from pyf_scrapy.metadata.releases import Release, combine
 from pyf_scrapy.metadata.versions import VersionFields
 from pyf_scrapy.parsers.records import DownloadCounts, ProjectRecord
 from pyf_scrapy.search.changes import Change
-from pyf_scrapy.store import GONE, RepositoryFacts, RepositoryLink, Standing, Store, StoredPackage
+from pyf_scrapy.store import ACTIVE, GONE, RepositoryFacts, RepositoryLink, Standing, Store, StoredPackage
 
 # Feed exporters know dataclasses and plain values, not msgspec's structs.
 _PLAIN = {"serializer": msgspec.to_builtins}
@@ -113,7 +113,8 @@ def health_of(item: PackageItem, now: date) -> Health | None:
         releases=item.releases,
         description=item.descriptions.get(item.releases[0].version),
         project=item.project,
-        status=item.standing.status if item.standing is not None else None,
+        # What is not known counts as active, as in the store: else documents would change without news.
+        status=(item.standing.status if item.standing is not None else None) or ACTIVE,
         removed=item.status in GONE,
         repository=item.repository.record if item.repository is not None else None,
         repository_url=item.link.url if item.link is not None else None,

@@ -157,6 +157,7 @@ def parse_release(body: bytes) -> ReleaseRecord:
     with wire.parsing(_RELEASE):
         document = _head.decode(body)
         metadata = _metadata(_RELEASE, document.info)
+        ownership = wire.optional(_ownership, document.ownership)
         return ReleaseRecord(
             name=metadata.name,
             normalized_name=canonicalize_name(metadata.name),
@@ -165,6 +166,8 @@ def parse_release(body: bytes) -> ReleaseRecord:
             metadata=metadata,
             files=_file_list(_RELEASE, document.urls),
             vulnerabilities=_vulnerability_list(document.vulnerabilities),
+            organization=wire.text(ownership.organization) if ownership else None,
+            roles=_role_list(ownership.roles) if ownership else None,
         )
 
 

@@ -104,6 +104,8 @@ class ReleaseRecord(msgspec.Struct, frozen=True):
     metadata: Metadata
     files: tuple[File, ...] = ()
     vulnerabilities: tuple[Vulnerability, ...] | None = None
+    organization: str | None = None
+    roles: tuple[Role, ...] | None = None
 
 
 class Contributor(msgspec.Struct, frozen=True):

@@ -74,8 +74,8 @@ class OtherWay:
             files={v: tuple(_fuller(file, fuller) for file in of_page) for v, of_page in files.items()},
             latest_files=release.files,
             vulnerabilities=release.vulnerabilities,
-            organization=known.organization if known is not None else None,
-            roles=None,  # only the JSON tells; the next refresh reads it
+            organization=release.organization,
+            roles=release.roles,
         )
 
 
