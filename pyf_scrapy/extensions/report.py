@@ -66,4 +66,5 @@ class RunReport:
             logger.error("%s", error)
         finally:
             await session.close()
-        logger.info("%s %s", self.outcome.headline, self.outcome.figures)
+        told = {name: number for name, number in self.outcome.figures.items() if number}
+        logger.info("%s %s", self.outcome.headline, told)
