@@ -57,7 +57,7 @@ def archived(case: Case) -> Finding:
         )
     if status not in {ACTIVE, QUARANTINED}:
         return not_known("PyPI's marker is not known")
-    return Finding(0, "not archived")
+    return Finding(0, "not known to be archived")
 
 
 def quarantined(case: Case) -> Finding | None:
