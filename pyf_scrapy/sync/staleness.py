@@ -15,7 +15,8 @@ from pyf_scrapy.parsers.records import File
 
 #: Seconds for which PyPI's CDN may answer with the old body after a purge (stale-while-revalidate).
 PATIENCE = 300.0
-FIRST_DELAY = 2.0
+#: Short, since a node has the new body a moment after it was asked; doubled, since the next node may not.
+FIRST_DELAY = 1.0
 
 #: Seconds after an upload in which a 404 is not believed.
 TOO_EARLY = 600.0
