@@ -10,7 +10,8 @@ import argparse
 import re
 import sys
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar, NoReturn
 
 from scrapy.commands import ScrapyCommand
@@ -55,20 +56,24 @@ class PyfCommand(ScrapyCommand):
         return self.settings
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
+        self.add_common_options(parser, profile=self.takes_profile, collection=self.takes_collection)
+
+    def add_common_options(self, parser: argparse.ArgumentParser, *, profile: bool, collection: bool) -> None:
+        """Declare what Scrapy and all our commands have in common, `-p` and `-c` where they make sense."""
         super().add_options(parser)
         strict(parser, self.name)
         parser.add_argument("--json", action="store_true", help="print one JSON object")
-        if self.takes_profile:
+        if profile:
             parser.add_argument(
                 "-p", dest="package_profile", metavar="PROFILE", help="a profile of profiles.yaml"
             )
-        if self.takes_collection:
+        if collection:
             parser.add_argument(
                 "-c", dest="collection", metavar="COLLECTION", help="a search collection or alias"
             )
 
     def process_options(self, args: list[str], opts: argparse.Namespace) -> None:
-        args[:] = self._checked(args)
+        args[:] = checked(args, *self.arguments, command=self.name, syntax=self.syntax())
         super().process_options(args, opts)
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
@@ -110,19 +115,79 @@ class PyfCommand(ScrapyCommand):
             raise UsageProblem(f"one profile at a time, not {', '.join(profile.key for profile in profiles)}")
         return profiles[0].collection
 
-    def _checked(self, args: Sequence[str]) -> list[str]:
-        """The arguments, without the `--` after which everything is one. Raises Scrapy's UsageError."""
-        end = args.index("--") if "--" in args else len(args)
-        for arg in args[:end]:
-            if arg.startswith("-") and arg != "-":
-                raise UsageError(f"unknown option {arg!r}; see scrapy {self.name} -h")
-        given = [*args[:end], *args[end + 1 :]]
-        fewest, most = self.arguments
-        if len(given) > most:
-            raise UsageError(f"unknown argument {given[most]!r}; see scrapy {self.name} -h")
-        if len(given) < fewest:
-            raise UsageError(f"an argument is missing; use scrapy {self.name} {self.syntax()}")
-        return given
+
+@dataclass(frozen=True)
+class Action:
+    """What a command can do: the method `do_NAME` of an ActionCommand.
+
+    `arguments` is how many it takes (fewest, most), `syntax` how they are shown, `options` declares its own.
+    """
+
+    name: str
+    help: str
+    arguments: tuple[int, int] = (0, 0)
+    syntax: str = ""
+    takes_profile: bool = False
+    takes_collection: bool = False
+    options: Callable[[argparse.ArgumentParser], None] | None = None
+
+
+class ActionCommand(PyfCommand):
+    """A command that does one of several things: `scrapy collections list`.
+
+    Each of its `actions` has a parser of its own, so that an option of another action is refused.
+    """
+
+    actions: ClassVar[tuple[Action, ...]]
+
+    def syntax(self) -> str:
+        return f"{'|'.join(action.name for action in self.actions)} ..."
+
+    def add_options(self, parser: argparse.ArgumentParser) -> None:
+        super().add_options(parser)
+        parsers = parser.add_subparsers(
+            dest="action", metavar="ACTION", required=True, title="Actions", prog=f"scrapy {self.name}"
+        )
+        common = {option.dest for option in parser._actions}
+        for action in self.actions:
+            own = parsers.add_parser(
+                action.name,
+                usage=" ".join(f"scrapy {self.name} {action.name} {action.syntax} [options]".split()),
+                help=action.help,
+                description=action.help,
+                formatter_class=parser.formatter_class,
+                conflict_handler="resolve",
+            )
+            self.add_common_options(own, profile=action.takes_profile, collection=action.takes_collection)
+            if action.options is not None:
+                action.options(own)
+            for option in own._actions:
+                # Else its default would undo what stands before the action.
+                if option.dest in common:
+                    option.default = argparse.SUPPRESS
+
+    def process_options(self, args: list[str], opts: argparse.Namespace) -> None:
+        action = next(action for action in self.actions if action.name == opts.action)
+        args[:] = checked(args, *action.arguments, command=f"{self.name} {action.name}", syntax=action.syntax)
+        super(PyfCommand, self).process_options(args, opts)
+
+    def execute(self, args: list[str], opts: argparse.Namespace) -> int:
+        code: int = getattr(self, f"do_{opts.action}")(args, opts)
+        return code
+
+
+def checked(args: Sequence[str], fewest: int, most: int, *, command: str, syntax: str) -> list[str]:
+    """The arguments, without the `--` after which everything is one. Raises Scrapy's UsageError."""
+    end = args.index("--") if "--" in args else len(args)
+    for arg in args[:end]:
+        if arg.startswith("-") and arg != "-":
+            raise UsageError(f"unknown option {arg!r}; see scrapy {command} -h")
+    given = [*args[:end], *args[end + 1 :]]
+    if len(given) > most:
+        raise UsageError(f"unknown argument {given[most]!r}; see scrapy {command} -h")
+    if len(given) < fewest:
+        raise UsageError(f"an argument is missing; use scrapy {command} {syntax}")
+    return given
 
 
 def strict(parser: argparse.ArgumentParser, command: str) -> None:

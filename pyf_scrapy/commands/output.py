@@ -24,7 +24,7 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from pyf_scrapy.exceptions import PyfError
+from pyf_scrapy.exceptions import PyfError, UsageProblem
 
 MIN_WIDTH = 40
 WIDTH_WITHOUT_TERMINAL = 120
@@ -139,6 +139,19 @@ def print_summary(pairs: Mapping[str, object], *, title: str = "") -> None:
     for name, value in pairs.items():
         grid.add_row(Text(clean(name)), Text(_cell(value)))
     _render(grid)
+
+
+def confirmed(question: str, *, yes: bool) -> bool:
+    """Whether the user wants it: `yes` says so, else a terminal is asked; what is not y means no.
+
+    Raises UsageProblem where nobody can be asked.
+    """
+    if yes:
+        return True
+    if not sys.stdin.isatty():
+        raise UsageProblem(f"{clean(question)} There is nobody to ask: give --yes")
+    _write(f"{clean(question)} (y/N) ", sys.stderr)
+    return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
 
 def complain(command: str, message: object) -> None:
