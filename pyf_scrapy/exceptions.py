@@ -91,6 +91,10 @@ class SearchError(PyfError):
     """Raised by `search` when Typesense cannot be reached, refuses the key or answers nonsense."""
 
 
+class RecreateError(PyfError):
+    """Raised by `rebuild` when a collection that was made anew must not take the place of the live one."""
+
+
 class ReplicaError(PyfError):
     """Raised by `replica` when its options or its fault plan are wrong."""
 

@@ -22,6 +22,7 @@ from pyf_scrapy.search.collections import Collection, ensure_collection, ids_by_
 from pyf_scrapy.search.connection import Connection, TypesenseSettings, connect
 from pyf_scrapy.search.documents import FORMAT
 from pyf_scrapy.search.marks import Marking
+from pyf_scrapy.search.switch import finish_switch
 from pyf_scrapy.store import Store
 from pyf_scrapy.store.locks import FileLock
 from pyf_scrapy.store.writer import StoreWriter
@@ -158,19 +159,23 @@ class Session:
             self._resolve(target)  # what is refused is so before anything is opened, made or sent
         self._connection = connect(TypesenseSettings.from_settings(self.settings))
         for target in self.targets:
-            collection = ensure_collection(self.connection.client, target.profile.collection)
-            self.profiles.append(self._remember(target, collection))
-            self.collections[target.profile.collection] = collection
+            profile, collection = self._remember(target)
+            self.profiles.append(profile)
+            self.collections[profile.collection] = collection
 
-    def _remember(self, target: Target, collection: Collection) -> Profile:
+    def _remember(self, target: Target) -> tuple[Profile, Collection]:
         """Tell the store which collection it is; when it is not quite the one known, what it really holds.
 
-        Returns the profile as it is filled now. Resolved under the lock: what another run has just changed
-        stays as that run made it.
+        Returns the profile as it is filled now, and the collection. All under the lock: what another run has
+        just changed or switched stays as that run made it.
         """
         store, connection = self.store, self.connection
-        identity = (collection.name, collection.created_at, connection.identity)
-        with store.index_lock(collection.alias):
+        alias = target.profile.collection
+        with store.index_lock(alias):
+            finish_switch(store, connection.client, alias, connection.identity)
+            collection = ensure_collection(connection.client, alias)
+            identity = (collection.name, collection.created_at, connection.identity)
+            self._refuse_shared(collection)
             profile, origin = self._resolve(target)
             known = store.collection(profile.collection)
             mark = Marking(store, connection.client, profile.collection)
@@ -196,7 +201,18 @@ class Session:
                 doubtful=mark.is_doubtful,
             )
             mark.renew()
-        return profile
+        return profile, collection
+
+    def _refuse_shared(self, collection: Collection) -> None:
+        """Raise UsageProblem where another collection of the store stands behind the same alias: each would
+        take the other's documents for strangers."""
+        for row in self.store.collections():
+            here = (row.physical, row.server) == (collection.name, self.connection.identity)
+            if here and row.collection != collection.alias:
+                raise UsageProblem(
+                    f"{collection.alias} is an alias of {collection.name}, which is the collection "
+                    f"{row.collection}: fill that, or give another collection="
+                )
 
     def _resolve(self, target: Target) -> tuple[Profile, Origin]:
         """The profile with what the store remembers of its collection (releases, and names given earlier);
@@ -208,7 +224,9 @@ class Session:
         known = self.store.collection(profile.collection)
         if target.as_made:
             if known is None:
-                raise UsageProblem(f"there is no collection {profile.collection} to refresh yet")
+                raise UsageProblem(
+                    f"the store knows no collection {profile.collection!r}: nothing was crawled into it"
+                )
             made = Profile.from_definition(known.definition)
             releases = profile.releases if target.releases_given else known.releases
             made = replace(made, collection=profile.collection, releases=releases)

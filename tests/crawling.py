@@ -138,7 +138,7 @@ class Place:
         """All documents behind an alias by id, without the date of calculation."""
         with self.connection() as connection:
             found = {}
-            for document in iter_documents(connection.client, f"{alias}-1"):
+            for document in iter_documents(connection.client, alias):
                 document.pop(CALCULATED, None)
                 found[document["id"]] = document
         return found

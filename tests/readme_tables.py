@@ -18,6 +18,7 @@ from scrapy.settings import Settings
 from scrapy.spiderloader import get_spider_loader
 
 import pyf_scrapy.commands
+from pyf_scrapy.command import ActionCommand
 from pyf_scrapy.commands.output import ExitCode
 from pyf_scrapy.extensions.outcome import FIGURES
 from pyf_scrapy.metadata.health import RULES
@@ -205,16 +206,20 @@ def parser(command: ScrapyCommand) -> argparse.ArgumentParser:
     return made
 
 
-def actions(command: ScrapyCommand) -> list[argparse.Action]:
-    """What the parser of a command knows; argparse has no public way to it."""
-    return parser(command)._actions
+def parsers(name: str, command: ScrapyCommand) -> dict[str, argparse.ArgumentParser]:
+    """The parser of a command, or those of its actions, by how they are typed; argparse has no public way."""
+    made = parser(command)
+    for option in made._actions:
+        if isinstance(option, argparse._SubParsersAction):
+            return {f"{name} {action}": own for action, own in option.choices.items()}
+    return {name: made}
 
 
-def options(command: ScrapyCommand) -> dict[str, str]:
+def options(made: argparse.ArgumentParser) -> dict[str, str]:
     """Each option as it is typed -> its help; without those that every command of Scrapy has."""
-    inherited = {option for action in actions(_Plain()) for option in action.option_strings}
+    inherited = {option for action in parser(_Plain())._actions for option in action.option_strings} | {"-h"}
     found = {}
-    for action in actions(command):
+    for action in made._actions:
         if action.help is argparse.SUPPRESS or inherited & set(action.option_strings):
             continue
         value = "" if action.nargs == 0 else f" {action.metavar or action.dest.upper()}"
@@ -272,17 +277,21 @@ def _arguments() -> str:
 
 
 def _commands() -> str:
-    return table(
-        ("command", "what it does"),
-        ((f"`{name}`", command.short_desc()) for name, command in commands().items()),
-    )
+    rows = []
+    for name, command in commands().items():
+        actions = command.actions if isinstance(command, ActionCommand) else ()
+        rows += [(f"`{name} {action.name}`", action.help) for action in actions]
+        if not actions:
+            rows.append((f"`{name}`", command.short_desc()))
+    return table(("command", "what it does"), rows)
 
 
 def _options() -> str:
     having: dict[tuple[str, str], list[str]] = {}
-    for name, command in commands().items():
-        for option, text in options(command).items():
-            having.setdefault((option, text), []).append(name)
+    for command, made in commands().items():
+        for name, own in parsers(command, made).items():
+            for option, text in options(own).items():
+                having.setdefault((option, text), []).append(name)
     return table(
         ("option", "commands", "meaning"),
         ((f"`{option}`", ", ".join(names), text) for (option, text), names in having.items()),

@@ -1,7 +1,7 @@
 """What the system before this one lost, and the test that shows that it is not lost here.
 
 The failures were seen by running pyf.aggregator; a test that is renamed, dropped, skipped or left to
-`make soak` must not take its lesson with it. What is not built yet has its lessons in `LATER`.
+`make soak` must not take its lesson with it.
 """
 
 from __future__ import annotations
@@ -10,8 +10,6 @@ import ast
 from pathlib import Path
 
 import pytest
-
-import pyf_scrapy
 
 TESTS = Path(__file__).parent
 
@@ -129,14 +127,22 @@ LESSONS = {
         "spiders/test_github_trouble.py",
         "test_packages_of_one_repository_cost_one_request",
     ),
-}
-
-
-#: Lessons about what is built later, with the module whose arrival makes them due, beside its issue.
-LATER = {
-    "a collection made anew lost the documents that did not fit (W5, issue 5)": "commands/collections.py",
-    "what was written while a collection was made anew was lost (W5b, issue 5)": "commands/collections.py",
-    "what an aborted rebuild left stopped all later ones (W5c, issue 5)": "commands/collections.py",
+    "a collection made anew lost the documents that did not fit (W5)": (
+        "rebuild/test_recreate.py",
+        "test_documents_that_the_new_schema_refuses_stop_it",
+    ),
+    "what was written while a collection was made anew was lost (W5b)": (
+        "rebuild/test_recreate.py",
+        "test_what_is_written_meanwhile_is_in_the_new_collection",
+    ),
+    "what an aborted rebuild left stopped all later ones (W5c)": (
+        "rebuild/test_recreate.py",
+        "test_what_a_killed_run_left_is_removed_and_the_collections_of_others_are_not",
+    ),
+    "deleting an alias deleted the live collection behind it (W11)": (
+        "search/test_administration.py",
+        "test_what_would_break_a_search_is_refused",
+    ),
 }
 
 
@@ -145,12 +151,6 @@ def test_each_lesson_is_kept(lesson: str) -> None:
     file, name = LESSONS[lesson]
     assert Path(file).name.startswith("test_"), "pytest would not read it"
     assert why_not_run((TESTS / file).read_text(), name) is None
-
-
-@pytest.mark.parametrize("lesson", LATER)
-def test_a_lesson_is_taken_when_its_time_comes(lesson: str) -> None:
-    module = Path(pyf_scrapy.__file__).parent / LATER[lesson]
-    assert not module.exists(), f"now that there is {LATER[lesson]}: write its test, and move it to LESSONS"
 
 
 def why_not_run(source: str, name: str) -> str | None:

@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
-
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as Bar
 
 from pyf_scrapy.command import PyfCommand
 from pyf_scrapy.commands.output import ExitCode, print_json, print_summary, print_table, print_text
+from pyf_scrapy.commands.progress_bar import progress_bar
 from pyf_scrapy.exceptions import UsageProblem
-from pyf_scrapy.verify.differences import Difference, Progress, Report
+from pyf_scrapy.verify.differences import Difference, Report
 from pyf_scrapy.verify.verification import Extent, verify
 
 SAMPLE = 20  # packages
@@ -48,7 +42,7 @@ class Command(PyfCommand):
         extent = _extent(opts)
         collection = self.selected_collection(opts)
         profiles = list(self.profiles().values())
-        with _progress() as progress:
+        with progress_bar() as progress:
             report = verify(
                 self.project_settings, collection, profiles, extent, datetime.now(UTC).date(), progress
             )
@@ -70,33 +64,6 @@ def _extent(opts: argparse.Namespace) -> Extent:
     if opts.all:
         return Extent(None)
     return Extent(SAMPLE if opts.sample is None else opts.sample, opts.seed)
-
-
-@contextmanager
-def _progress() -> Iterator[Progress]:
-    """Shows a bar on a terminal, and nothing elsewhere."""
-    if not sys.stderr.isatty():
-        yield lambda doing, done, total: None
-        return
-    with Bar(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        transient=True,
-    ) as bar:
-        task = bar.add_task("Opening the store and the search server", total=None)
-        doing_now = ""
-
-        def progress(doing: str, done: int, total: int) -> None:
-            nonlocal doing_now
-            if doing != doing_now:
-                bar.reset(task, description=doing)
-                doing_now = doing
-            bar.update(task, completed=done, total=total)
-
-        yield progress
 
 
 def _print(report: Report) -> None:

@@ -64,10 +64,17 @@ class PoliteDownloadHandler(BaseDownloadHandler):
 
     def __init__(self, crawler: Crawler) -> None:
         super().__init__(crawler)
-        handlers = crawler.settings.getdict("DOWNLOAD_HANDLERS_BASE")
-        self.inner = build_from_crawler(load_object(handlers["https"]), crawler)
+        self._inner: BaseDownloadHandler | None = None
         self.slots = crawler.settings.getdict("DOWNLOAD_SLOTS")
         self.hosts: dict[str, _Host] = {}
+
+    @property
+    def inner(self) -> BaseDownloadHandler:
+        """Made for the first request: Scrapy does not close the handlers of a crawl that failed to open."""
+        if self._inner is None:
+            handlers = self.crawler.settings.getdict("DOWNLOAD_HANDLERS_BASE")
+            self._inner = build_from_crawler(load_object(handlers["https"]), self.crawler)
+        return self._inner
 
     async def download_request(self, request: Request) -> Response:
         """The answer; raises IgnoreRequest when the crawl stops, else what the inner handler raises."""
@@ -87,7 +94,8 @@ class PoliteDownloadHandler(BaseDownloadHandler):
             host.wake()
 
     async def close(self) -> None:
-        await self.inner.close()
+        if self._inner is not None:
+            await self._inner.close()
 
     def _host(self, request: Request) -> _Host:
         name = host_of(request)

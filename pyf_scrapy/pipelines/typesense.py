@@ -22,7 +22,7 @@ class DocumentRejected(DropItem):
 
 class Superseded(DropItem):
     """Newer facts of the package were stored before it was sent: these are sent by whoever stored them. Or
-    the collection became another: what it lacks is sent by whoever made it so, or by the next run."""
+    the collection wants other documents by now: they are sent by whoever made it so, or by the next run."""
 
 
 class TypesensePipeline:
@@ -51,8 +51,8 @@ class TypesensePipeline:
             self.spider.problem = error
             logger.error("%s", error)
             raise CloseSpider(reason="failed") from None
-        for alias, collection in self.session.collections.items():
-            batch = Batch(self.session.store, self.session.connection, alias, collection.name)
+        for alias in self.session.collections:
+            batch = Batch(self.session.store, self.session.connection, alias)
             self.batchers[alias] = Batcher(
                 batch.send, documents=self.most_documents, size=self.most_bytes, linger=self.linger
             )
@@ -94,7 +94,9 @@ class TypesensePipeline:
             raise DocumentRejected(reasons[0], log_level="ERROR")
         if any(result.superseded for result in results):
             stats.inc_value("pyf/typesense/superseded")
-            raise Superseded("newer facts are stored, or the collection is another now", log_level="DEBUG")
+            raise Superseded(
+                "newer facts are stored, or the collection wants other documents", log_level="DEBUG"
+            )
         for stage in ("index", "pipeline"):
             await self.session.writer.clear([item.normalized_name], stage)
         stats.inc_value("pyf/packages/indexed")

@@ -12,7 +12,7 @@ import msgspec
 from pyf_scrapy.search.changes import Change
 from pyf_scrapy.search.collections import delete_documents, import_documents
 from pyf_scrapy.search.connection import Connection
-from pyf_scrapy.store import Store
+from pyf_scrapy.store import Shape, Store
 
 _encode = msgspec.json.Encoder().encode
 
@@ -24,8 +24,8 @@ MOST_BYTES = 4 * 1024 * 1024
 class Result:
     """What became of one change: `rejected` maps document ids to the server's reason.
 
-    `superseded`: newer facts of the package were stored meanwhile, or the collection became another; it was
-    not sent.
+    `superseded`: newer facts of the package were stored meanwhile, or the collection wants other documents;
+    it was not sent.
     """
 
     stored: int = 0
@@ -49,20 +49,20 @@ class Entry:
 
 
 class Batch:
-    """Sends entries to one collection. Blocking: runs in a thread.
+    """Sends entries to one collection, wherever the store says by now that it is. Blocking: runs in a thread.
 
     The order is what keeps a killed or overtaken sender harmless: under the collection's lock between
     processes, entries whose revision is not the store's any more are passed over, and so are those made for
-    another number of releases, for other texts, or for another server or collection behind the alias than
-    the store knows by now; those whose base is not the store's are compared anew; the ids to be sent or
-    deleted are noted *before* that, the revision is set *after* the server has answered for each document.
+    another number of releases, for other texts or for another server than the store knows by now; those whose
+    base is not the store's, because the collection was made anew for example, are compared anew; the ids to
+    be sent or deleted are noted *before* that, the revision is set *after* the server has answered for each
+    document.
     """
 
-    def __init__(self, store: Store, connection: Connection, alias: str, collection: str) -> None:
+    def __init__(self, store: Store, connection: Connection, alias: str) -> None:
         self.store = store
         self.connection = connection
         self.alias = alias
-        self.collection = collection
 
     def send(self, entries: Sequence[Entry]) -> list[Result]:
         """One result per entry. Raises SearchError if the server failed as a whole, StoreError."""
@@ -75,12 +75,16 @@ class Batch:
 
     def _send(self, placed: Sequence[tuple[int, Entry]]) -> dict[int, Result]:
         results = {place: Result(superseded=True) for place, _ in placed}
-        sent = self._current(placed)
+        shape = self.store.shape(self.alias)
+        if shape is None or shape.server != self.connection.identity:
+            return results
+        sent = self._current(placed, shape)
         if not sent:
             return results
         self.store.begin_index(self.alias, [(e.name, e.change.touched) for e in sent.values()])
-        reasons = iter(self._import([line for entry in sent.values() for line in entry.lines]))
-        self._delete([id_ for entry in sent.values() for id_ in entry.change.deleted])
+        lines = [line for entry in sent.values() for line in entry.lines]
+        reasons = iter(self._import(shape.physical, lines))
+        self._delete(shape.physical, [id_ for entry in sent.values() for id_ in entry.change.deleted])
         for place, entry in sent.items():
             results[place] = _result(entry, reasons)
         whole = [entry for place, entry in sent.items() if not results[place].rejected]
@@ -90,12 +94,9 @@ class Batch:
         self.store.forget_indexed(self.alias, [e.name for e in whole if not e.change.hashes])
         return results
 
-    def _current(self, placed: Sequence[tuple[int, Entry]]) -> dict[int, Entry]:
+    def _current(self, placed: Sequence[tuple[int, Entry]], shape: Shape) -> dict[int, Entry]:
         """The entries that are still true, on the base of what the collection holds now."""
-        shape = self.store.shape(self.alias)
-        if shape is None or (shape.server, shape.physical) != (self.connection.identity, self.collection):
-            return {}
-        placed = [(place, entry) for place, entry in placed if entry.change.shape == shape]
+        placed = [(place, entry) for place, entry in placed if _is_made_for(shape, entry.change)]
         names = [entry.name for _, entry in placed]
         revisions = self.store.revisions(names)
         indexed = self.store.indexed(self.alias, names)
@@ -108,16 +109,21 @@ class Batch:
                 current[place] = entry
         return current
 
-    def _import(self, lines: list[bytes]) -> list[str | None]:
+    def _import(self, physical: str, lines: list[bytes]) -> list[str | None]:
         reasons: list[str | None] = []
         for portion in _portions(lines, MOST_BYTES):
-            send = partial(import_documents, collection=self.collection, lines=portion)
+            send = partial(import_documents, collection=physical, lines=portion)
             reasons += self.connection.retried(send)
         return reasons
 
-    def _delete(self, ids: list[str]) -> None:
+    def _delete(self, physical: str, ids: list[str]) -> None:
         if ids:
-            self.connection.retried(partial(delete_documents, collection=self.collection, ids=ids))
+            self.connection.retried(partial(delete_documents, collection=physical, ids=ids))
+
+
+def _is_made_for(shape: Shape, change: Change) -> bool:
+    """Whether the documents are as the collection wants them, whichever one stands behind the alias."""
+    return change.shape is not None and change.shape._replace(physical=shape.physical) == shape
 
 
 def _result(entry: Entry, reasons: Iterator[str | None]) -> Result:

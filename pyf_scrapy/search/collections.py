@@ -80,6 +80,12 @@ def ensure_collection(client: typesense.Client, alias: str) -> Collection:
     return Collection(alias, target, found["created_at"], found["num_documents"])
 
 
+def create_physical(client: typesense.Client, name: str) -> int:
+    """Create a collection without an alias; return its `created_at`. Raises SearchError if it is there."""
+    with failures(f"creating collection {name}"):
+        return _post(client, name)
+
+
 def import_documents(client: typesense.Client, collection: str, lines: Sequence[bytes]) -> list[str | None]:
     """Write documents whole (upsert), each a line of JSON; return per line None = stored, else why not.
 
@@ -189,7 +195,11 @@ def _unclaimed(client: typesense.Client, alias: str) -> str | None:
 def _create(client: typesense.Client, name: str) -> None:
     # It exists when another process was faster or an interrupted creation left it.
     with failures(f"creating collection {name}"), suppress(ObjectAlreadyExists):
-        client.api_call.post("/collections", dict[str, Any], body=schema(name))
+        _post(client, name)
+
+
+def _post(client: typesense.Client, name: str) -> int:
+    return int(client.api_call.post("/collections", dict[str, Any], body=schema(name))["created_at"])
 
 
 def _claim(client: typesense.Client, alias: str, target: str) -> str:

@@ -14,9 +14,9 @@ from sqlalchemy import BindParameter, Connection, bindparam, delete, select, upd
 from pyf_scrapy.exceptions import StoreError
 from pyf_scrapy.store.database import chunks
 from pyf_scrapy.store.locks import FileLock
-from pyf_scrapy.store.part import NAMES, AnyRow, StorePart
+from pyf_scrapy.store.part import NAMES, AnyRow, StorePart, read_meta
 from pyf_scrapy.store.records import CollectionRow, Indexed, Shape
-from pyf_scrapy.store.tables import collections, indexed, meta
+from pyf_scrapy.store.tables import collections, indexed
 
 _hashes = msgspec.msgpack.Decoder(dict[str, bytes])
 _marks = msgspec.json.Decoder(tuple[str, ...])
@@ -30,7 +30,6 @@ _FORGET = delete(indexed).where(indexed.c.collection == _COLLECTION, indexed.c.n
 _ALL = select(indexed.c.normalized_name, indexed.c.indexed_revision, indexed.c.hashes).where(
     indexed.c.collection == _COLLECTION
 )
-_META = select(meta.c.value).where(meta.c.key == bindparam("of"))
 _DOUBT_ALL = update(indexed).where(indexed.c.collection == _COLLECTION).values(indexed_revision=None)
 
 
@@ -66,7 +65,7 @@ class Indexing(StorePart):
         row = CollectionRow(collection, plain, releases, physical, created_at, server)
         with self._database.write() as connection:
             known = _collection(connection, collection)
-            self._note(connection, _shape_key(collection), _shape(row))
+            self._keep_meta(connection, shape_key(collection), shape_of(row))
             if known == row and present is None:
                 return
             connection.execute(self._database.upsert(collections), [row._asdict()])
@@ -79,7 +78,7 @@ class Indexing(StorePart):
                 is_same &= redated or (known is not None and known.created_at == created_at)
                 self._compare(connection, collection, present or {}, trusted=is_same)
             # Where it is was compared above.
-            if known is not None and _shape(known)[2:] != _shape(row)[2:]:
+            if known is not None and shape_of(known)[2:] != shape_of(row)[2:]:
                 connection.execute(_DOUBT_ALL, {"of": collection})
 
     def collection(self, name: str) -> CollectionRow | None:
@@ -88,9 +87,14 @@ class Indexing(StorePart):
             return _collection(connection, name)
 
     def collections(self) -> list[CollectionRow]:
-        """All collections that were opened, by name."""
+        """All collections that were opened, by name; not those that are being made anew (`Rebuilding`)."""
+        query = (
+            select(collections)
+            .where(collections.c.collection != collections.c.physical)
+            .order_by(collections.c.collection)
+        )
         with self._database.read() as connection:
-            rows = connection.execute(select(collections).order_by(collections.c.collection)).all()
+            rows = connection.execute(query).all()
         return [CollectionRow(*row) for row in rows]
 
     def shape(self, collection: str) -> Shape | None:
@@ -99,19 +103,19 @@ class Indexing(StorePart):
         A row of its own: the definition of a collection may name thousands of packages.
         """
         with self._database.read() as connection:
-            value = connection.execute(_META, {"of": _shape_key(collection)}).scalar()
+            value = read_meta(connection, shape_key(collection))
         return None if value is None else _shapes.decode(value)
 
     def marks(self, collection: str) -> tuple[str, ...]:
         """Those marks of the search server that show that it has what was last sent; none: it has none."""
         with self._database.read() as connection:
-            value = connection.execute(_META, {"of": _marks_key(collection)}).scalar()
+            value = read_meta(connection, _marks_key(collection))
         return () if value is None else _marks.decode(value)
 
     def save_marks(self, collection: str, marks: tuple[str, ...]) -> None:
         """Accept these marks of the search server from now on, and no others."""
         with self._database.write() as connection:
-            self._note(connection, _marks_key(collection), marks)
+            self._keep_meta(connection, _marks_key(collection), marks)
 
     def indexed(self, collection: str, names: Iterable[str]) -> dict[str, Indexed]:
         """What the collection has of these packages; those it never saw are absent."""
@@ -200,17 +204,13 @@ class Indexing(StorePart):
                 doubted[name] = _row(collection, name, Indexed(None, dict.fromkeys(sorted(ids), b"")))
         self._upsert(connection, doubted)
 
-    def _note(self, connection: Connection, key: str, value: object) -> None:
-        text = msgspec.json.encode(value).decode()
-        if connection.execute(_META, {"of": key}).scalar() != text:
-            connection.execute(self._database.upsert(meta), [{"key": key, "value": text}])
-
     def _upsert(self, connection: Connection, rows: Mapping[str, dict[str, Any]]) -> None:
         if rows:
             connection.execute(self._database.upsert(indexed), list(rows.values()))
 
 
-def _shape(row: CollectionRow) -> Shape:
+def shape_of(row: CollectionRow) -> Shape:
+    """What documents of a collection must be like."""
     made = row.definition
     return Shape(
         row.server,
@@ -222,13 +222,13 @@ def _shape(row: CollectionRow) -> Shape:
     )
 
 
-def _shape_key(collection: str) -> str:
-    """Its key in the table `meta`."""
+def shape_key(collection: str) -> str:
+    """The key of its shape in the table `meta`."""
     return f"shape/{collection}"
 
 
 def _marks_key(collection: str) -> str:
-    """Its key in the table `meta`."""
+    """The key of its marks in the table `meta`."""
     return f"mark/{collection}"
 
 

@@ -5,13 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
-from sqlalchemy import BindParameter, Connection, Executable, Row, Select, bindparam, insert, select, update
+import msgspec
+from sqlalchemy import (
+    BindParameter,
+    Connection,
+    Executable,
+    Row,
+    Select,
+    bindparam,
+    delete,
+    insert,
+    select,
+    update,
+)
 
 from pyf_scrapy.store.changes import Happened
 from pyf_scrapy.store.classifiers import ClassifierCodec
 from pyf_scrapy.store.database import Database, chunks
 from pyf_scrapy.store.records import Standing
-from pyf_scrapy.store.tables import events, packages, projects, releases, standings
+from pyf_scrapy.store.tables import events, meta, packages, projects, releases, standings
 
 T = TypeVar("T")
 
@@ -51,6 +63,14 @@ _RISE = (
     .where(projects.c.normalized_name == bindparam("rising_name"))
     .values(revision=projects.c.revision + 1)
 )
+
+_META = select(meta.c.value).where(meta.c.key == bindparam("of"))
+
+
+def read_meta(connection: Connection, key: str) -> str | None:
+    """The JSON that is kept under a key of the table `meta`."""
+    value: str | None = connection.execute(_META, {"of": key}).scalar()
+    return value
 
 
 def note(at: int, name: str, event: Happened) -> dict[str, Any]:
@@ -102,6 +122,15 @@ class StorePart:
 
     _database: Database
     _classifiers: ClassifierCodec
+
+    def _keep_meta(self, connection: Connection, key: str, value: object) -> None:
+        """Keep a value as JSON under a key of the table `meta`; None takes the key away."""
+        if value is None:
+            connection.execute(delete(meta).where(meta.c.key == key))
+            return
+        text = msgspec.json.encode(value).decode()
+        if read_meta(connection, key) != text:
+            connection.execute(self._database.upsert(meta), [{"key": key, "value": text}])
 
     def _pages(self, after: Callable[[str], AnySelect]) -> Iterator[list[AnyRow]]:
         """Stream a query ordered by its first column, a name; `after(name)` selects what follows `name`.

@@ -120,7 +120,7 @@ def test_older_facts_never_reach_the_index(place: Place) -> None:
     """Two spiders side by side: the one that was overtaken keeps its documents to itself."""
     with place.store() as store, place.connection() as connection:
         connection.client.api_call.post("/collections", dict, body=schema("plone-1"))
-        batch = Batch(store, connection, "plone", "plone-1")
+        batch = Batch(store, connection, "plone")
         [result] = batch.send([Entry.of("x", 7, change([{"id": "x==1"}], {}))])
         assert result.superseded
         assert result.stored == 0

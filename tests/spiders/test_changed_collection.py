@@ -111,7 +111,7 @@ async def test_a_follower_keeps_the_texts_that_were_asked_for_meanwhile(
 
 
 @pytest.mark.parametrize(
-    "other", [{"releases": 1}, {"descriptions": "all"}, {"physical": "plone-2"}, {"server": "another"}]
+    "other", [{"releases": 1}, {"descriptions": "all"}, {"format": 0}, {"server": "another"}]
 )
 def test_what_was_made_for_another_collection_is_not_sent(place: Place, other: dict[str, Any]) -> None:
     """Between making documents and sending them another run may open the collection anew."""
@@ -128,7 +128,7 @@ def test_what_was_made_for_another_collection_is_not_sent(place: Place, other: d
         opened()
         [revision] = store.record_checks([Check("x", "x", 1, (PLONE,))])
         assert revision is not None
-        batch = Batch(store, connection, "plone", "plone-1")
+        batch = Batch(store, connection, "plone")
         made = change([], {"x==1": b"12345678"}, store.shape("plone"))
         opened(**other)
         [result] = batch.send([Entry.of("x", revision, made)])
@@ -136,3 +136,22 @@ def test_what_was_made_for_another_collection_is_not_sent(place: Place, other: d
         opened()
         [result] = batch.send([Entry.of("x", revision, made)])
         assert not result.superseded
+
+
+def test_what_was_made_before_the_collection_was_made_anew_goes_to_the_new_one(place: Place) -> None:
+    """Else a follower would send nothing any more until it is started again."""
+    profile = load_profiles()["plone"]
+    with place.store() as store, place.connection() as connection:
+        for name in ("plone-1", "plone-2"):
+            connection.client.api_call.post("/collections", dict, body=schema(name))
+        server = connection.identity
+        store.open_collection("plone", profile.definition(), None, "plone-1", 1, server)
+        [revision] = store.record_checks([Check("x", "x", 1, (PLONE,))])
+        assert revision is not None
+        made = change([{"id": "x==1", "name": "x"}], {}, store.shape("plone"))
+        store.open_collection("plone", profile.definition(), None, "plone-2", 2, server)
+        [result] = Batch(store, connection, "plone").send([Entry.of("x", revision, made)])
+        assert list(result.rejected) == ["x==1"], "the server looked at it"
+        assert not result.superseded
+        client = connection.client
+        assert client.api_call.get("/collections/plone-1", dict)["num_documents"] == 0

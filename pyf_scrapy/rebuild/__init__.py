@@ -1,0 +1,1 @@
+"""Collections made anew from the store, beside the live ones: `scrapy collections recreate`."""

@@ -1,0 +1,223 @@
+"""`recreate`: the next version of a collection, from the store alone, and the switch to it.
+
+The live collection is searched and written all the time. Whatever goes wrong before the switch leaves it as
+it is and removes the half-built one; what is left of a killed run is removed by the next.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+import typesense
+
+from pyf_scrapy.exceptions import PyfError, RecreateError
+from pyf_scrapy.rebuild.filling import Filler, first_few
+from pyf_scrapy.search.administration import drop_collection, exists, list_aliases, next_version
+from pyf_scrapy.search.calls import get, path
+from pyf_scrapy.search.collections import create_physical, ids_by_package
+from pyf_scrapy.search.marks import Marking
+from pyf_scrapy.search.switch import switch
+from pyf_scrapy.session import Session, Target
+from pyf_scrapy.store.indexing import shape_of
+from pyf_scrapy.store.rebuilding import Rebuild
+from pyf_scrapy.verify.differences import Progress
+
+logger = logging.getLogger(__name__)
+
+#: So few dirty packages are sent while all other writers wait, so many rounds are made to come to that.
+FEW = 50
+ROUNDS = 10
+
+
+@dataclass
+class Recreated:
+    """What was done: `old_documents` and `documents` are the numbers in the old and the new collection,
+    `refused` has why documents or packages are not in the new one (only with `accept_losses`)."""
+
+    collection: str
+    old: str
+    new: str
+    old_documents: int
+    documents: int
+    packages: int
+    aliases: tuple[str, ...]
+    seconds: float
+    old_deleted: bool = False
+    refused: dict[str, str] = field(default_factory=dict)
+
+
+async def recreate(
+    settings: Mapping[str, Any],
+    target: Target,
+    now: date,
+    progress: Progress,
+    *,
+    accept_losses: bool = False,
+    delete_old: bool = False,
+) -> Recreated:
+    """Build the next version of the target's collection and let it take the place of the live one.
+
+    `accept_losses`: also when documents are refused, or the live collection has packages that the store does
+    not know. Raises RecreateError, SearchError, StoreError, AlreadyRunningError; then the live collection
+    is as it was.
+    """
+    session = Session("recreate", settings, [target], now)
+    try:
+        await session.open()
+        return await _Recreation(session, progress, accept_losses=accept_losses).run(delete_old=delete_old)
+    finally:
+        await session.close()
+
+
+class _Recreation:
+    def __init__(self, session: Session, progress: Progress, *, accept_losses: bool) -> None:
+        self.session = session
+        self.store = session.store
+        self.profile = session.profiles[0]
+        self.alias = self.profile.collection
+        self.old = session.collections[self.alias].name
+        self.progress = progress
+        self.accept_losses = accept_losses
+        self.moved: tuple[str, ...] = ()
+
+    @property
+    def client(self) -> typesense.Client:
+        """Another one when the server that starts by itself had to be started again."""
+        return self.session.connection.client
+
+    async def run(self, *, delete_old: bool) -> Recreated:
+        began = time.monotonic()
+        self._discard()  # what a killed run has left
+        old_documents = self._check_known()
+        new = next_version(self.client, self.alias)
+        filler: Filler | None = None
+        try:
+            self._create(new)
+            settings = self.session.settings
+            filler = Filler(
+                self.store, self.session.connection, new, self.profile, self.session.now, settings
+            )
+            await self._fill(filler, new)
+            with self.store.index_lock(self.alias):
+                await self._fill(filler, new)
+                packages, documents = self._verify(new, filler)
+                self.moved = switch(self.store, self.client, self.alias)
+                Marking(self.store, self.client, self.alias).renew()
+        except BaseException:
+            self._discard()
+            raise
+        finally:
+            if filler is not None:
+                await filler.close()
+        self._verify_switch(new)
+        if delete_old:
+            drop_collection(self.client, self.old)
+        seconds = time.monotonic() - began
+        return Recreated(
+            collection=self.alias,
+            old=self.old,
+            new=new,
+            old_documents=old_documents,
+            documents=documents,
+            packages=packages,
+            aliases=self.moved,
+            seconds=round(seconds, 1),
+            old_deleted=delete_old,
+            refused=filler.refused,
+        )
+
+    def _check_known(self) -> int:
+        """How many documents the live collection has. Refuses packages that would be lost."""
+        self.progress("Reading the live collection", 0, 0)
+        held = ids_by_package(self.client, self.old)
+        unknown = held.keys() - self.store.revisions(held).keys()
+        if unknown and not self.accept_losses:
+            raise RecreateError(
+                f"{self.old} has packages of which the store knows nothing ({len(unknown):,}): "
+                f"{first_few(unknown)}. They would be lost: a crawl fetches them, "
+                "`scrapy collections import` takes over figures of another system, "
+                "--accept-losses goes on without them"
+            )
+        return sum(map(len, held.values()))
+
+    def _create(self, new: str) -> None:
+        known = self.store.collection(self.alias)
+        assert known is not None, "the session has opened it"
+        connection = self.session.connection
+        self.store.save_rebuild(self.alias, Rebuild(self.old, new, connection.identity))
+        created_at = create_physical(self.client, new)
+        self.store.open_collection(
+            new, known.definition, known.releases, new, created_at, connection.identity
+        )
+
+    async def _fill(self, filler: Filler, new: str) -> None:
+        """Send everything, then what was written meanwhile, until there is little left."""
+        for _ in range(ROUNDS):
+            if await filler.fill(self.progress) <= FEW and not self._absent(new):
+                return
+
+    def _absent(self, new: str) -> list[str]:
+        """Packages that the live collection has and the new one not yet: while they were being sent others
+        have stored newer facts of them. Of what both have the new one may be behind for a moment: whoever
+        stored newer facts sends them after the switch."""
+        waiting = list(self.store.dirty(new, self.profile))
+        had, has = self.store.indexed(self.alias, waiting), self.store.indexed(new, waiting)
+        return [name for name in waiting if name in had and name not in has]
+
+    def _verify(self, new: str, filler: Filler) -> tuple[int, int]:
+        """How many packages and documents the new collection has. Raises RecreateError unless these are, by
+        their ids, those that the store says, all of them, as the live collection is made by now."""
+        if filler.refused and not self.accept_losses:
+            name, reason = min(filler.refused.items())
+            raise RecreateError(
+                f"{len(filler.refused):,} refused, of {first_few(filler.given_up)}; for example {name}: "
+                f"{reason}. --accept-losses goes on without them"
+            )
+        if list_aliases(self.client).get(self.alias) != self.old:
+            raise RecreateError(f"the alias {self.alias} was pointed elsewhere meanwhile: run it again")
+        live, made = self.store.collection(self.alias), self.store.collection(new)
+        assert live is not None, "the session has opened it"
+        assert made is not None, "it was noted when it was created"
+        if (live.definition, shape_of(live)[2:]) != (made.definition, shape_of(made)[2:]):
+            raise RecreateError(f"another run has changed how {self.alias} is made: run it again")
+        held = ids_by_package(self.client, new)
+        noted = self.store.indexed(new, self.store.indexed_names(new))
+        wrong = [name for name in held.keys() | noted.keys() if not _agree(held, noted, name)]
+        wrong += [name for name in self._absent(new) if name not in filler.given_up]
+        if wrong:
+            raise RecreateError(f"{new} does not have what was sent to it: {first_few(set(wrong))}")
+        if not held and ids_by_package(self.client, self.old) and not self.accept_losses:
+            raise RecreateError(
+                f"no package of {self.old} belongs to the profile any more; --accept-losses believes it"
+            )
+        return len(held), sum(map(len, held.values()))
+
+    def _verify_switch(self, new: str) -> None:
+        pointing = list_aliases(self.client)
+        if wrong := [alias for alias in self.moved if pointing.get(alias) != new]:
+            raise RecreateError(f"pointed elsewhere just after the switch to {new}: {first_few(wrong)}")
+        if get(self.client, path("collections", self.alias)) is None:
+            raise RecreateError(f"{self.alias} cannot be reached after the switch to {new}")
+
+    def _discard(self) -> None:
+        """Remove a half-built collection, this run's or that of a killed one."""
+        begun = self.store.rebuild(self.alias)
+        if begun is None or begun.switching:
+            return
+        try:
+            is_here = begun.server == self.session.connection.identity and exists(self.client, begun.new)
+            if is_here and begun.new not in list_aliases(self.client).values():
+                drop_collection(self.client, begun.new)
+            self.store.drop_rebuild(self.alias)
+        except PyfError as error:
+            logger.warning("%s is left half-built, the next run removes it (%s)", begun.new, error)
+
+
+def _agree(held: Mapping[str, set[str]], noted: Mapping[str, Any], name: str) -> bool:
+    hashes = noted[name].hashes if name in noted else {}
+    return held.get(name, set()) == set(hashes)

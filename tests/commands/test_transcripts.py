@@ -1,0 +1,85 @@
+"""What people read when they operate the index: the files of tests/transcripts.
+
+Each is a session: `$ scrapy ...`, what was printed (standard error, too), and `[exit code]` unless it is 0.
+What differs from run to run is replaced by a word in angle brackets. A line `# crawl SPIDER NAME=VALUE ...`
+crawls in between. To write them anew after a change: PYF_WRITE_TRANSCRIPTS=1, then read what git shows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pyf_scrapy.replica.options import Options
+from pyf_scrapy.replica.runner import Handle, running_replica
+from pyf_scrapy.search.embedded import Server
+from tests.commands.world import run_in
+from tests.crawling import CHECKOUT, Place
+
+TRANSCRIPTS = Path(__file__).parents[1] / "transcripts"
+OPTIONS = Options(
+    projects=60, members={"plone": 12, "django": 6}, only_members=True, most_releases=4, missing=0
+)
+
+#: What differs from run to run -> what stands for it.
+CHANGING = (
+    (re.compile(r"\b20\d\d-\d\d-\d\d \d\d:\d\d\b"), "<minute>"),
+    (re.compile(r"\b20\d\d-\d\d-\d\d\b"), "<day>"),
+    (re.compile(r"\b\d+\.\d s\b"), "<seconds>"),
+    (re.compile(r'("(?:created_at|seconds|started_at|finished_at)": )[\d.]+'), r"\1<number>"),
+    (re.compile(r"127\.0\.0\.1:\d+"), "<server>"),
+)
+
+
+@pytest.fixture(scope="module")
+def replica() -> Iterator[Handle]:
+    with running_replica(OPTIONS) as handle:
+        yield handle
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in TRANSCRIPTS.glob("*.txt")))
+def test_a_session_reads_as_it_is_written_down(
+    name: str,
+    tmp_path: Path,
+    replica: Handle,
+    empty_index: Server,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(CHECKOUT)
+    monkeypatch.setenv("COLUMNS", "100")
+    place = Place(tmp_path / "data", replica.url, empty_index)
+    path = TRANSCRIPTS / f"{name}.txt"
+    lines = [line for line in path.read_text().splitlines() if line.startswith(("$ ", "# "))]
+    printed = [line for typed in lines for line in _session(typed, place, capsys)]
+    text = "\n".join(printed).strip() + "\n"
+    for pattern, word in CHANGING:
+        text = pattern.sub(word, text)
+    text = text.replace(str(tmp_path), "<folder>")
+    if os.environ.get("PYF_WRITE_TRANSCRIPTS"):
+        path.write_text(text)
+    assert text == path.read_text()
+
+
+def _session(typed: str, place: Place, capsys: pytest.CaptureFixture[str]) -> Iterator[str]:
+    """The line that is typed, and what it prints."""
+    yield typed
+    words = shlex.split(typed[2:])
+    if typed.startswith("# "):
+        if words[:1] == ["crawl"]:
+            asyncio.run(place.crawl(words[1], **dict(word.split("=", 1) for word in words[2:])))  # type: ignore[arg-type]
+        return
+    assert words[0] == "scrapy"
+    capsys.readouterr()
+    code = run_in(place, *words[1:])
+    output, errors = capsys.readouterr()
+    yield from (line.rstrip() for line in (output + errors).rstrip("\n").split("\n"))
+    if code:
+        yield f"[{code}]"
+    yield ""
