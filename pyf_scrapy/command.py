@@ -135,7 +135,8 @@ class Action:
 class ActionCommand(PyfCommand):
     """A command that does one of several things: `scrapy collections list`.
 
-    Each of its `actions` has a parser of its own, so that an option of another action is refused.
+    Each of its `actions` has a parser of its own, so that an option of another action is refused. All
+    options, Scrapy's too, stand behind the action.
     """
 
     actions: ClassVar[tuple[Action, ...]]
@@ -144,11 +145,10 @@ class ActionCommand(PyfCommand):
         return f"{'|'.join(action.name for action in self.actions)} ..."
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
-        super().add_options(parser)
+        strict(parser, self.name)
         parsers = parser.add_subparsers(
             dest="action", metavar="ACTION", required=True, title="Actions", prog=f"scrapy {self.name}"
         )
-        common = {option.dest for option in parser._actions}
         for action in self.actions:
             own = parsers.add_parser(
                 action.name,
@@ -161,10 +161,6 @@ class ActionCommand(PyfCommand):
             self.add_common_options(own, profile=action.takes_profile, collection=action.takes_collection)
             if action.options is not None:
                 action.options(own)
-            for option in own._actions:
-                # Else its default would undo what stands before the action.
-                if option.dest in common:
-                    option.default = argparse.SUPPRESS
 
     def process_options(self, args: list[str], opts: argparse.Namespace) -> None:
         action = next(action for action in self.actions if action.name == opts.action)

@@ -21,9 +21,10 @@ from pyf_scrapy.exceptions import (
 from pyf_scrapy.profiles import load_profiles
 from pyf_scrapy.rebuild.recreate import Recreated, recreate
 from pyf_scrapy.replica.runner import Handle
-from pyf_scrapy.search import administration, collections
+from pyf_scrapy.search import administration
 from pyf_scrapy.search.administration import list_aliases, list_collections, set_alias
 from pyf_scrapy.search.collections import create_physical, import_documents
+from pyf_scrapy.search.schema import schema
 from pyf_scrapy.session import Target
 from pyf_scrapy.store import Store
 from pyf_scrapy.store.rebuilding import Rebuild
@@ -81,7 +82,6 @@ async def test_documents_that_the_new_schema_refuses_stop_it(
     """W5: the old system switched to a collection of 3 instead of 100 documents."""
     await place.crawl("pypi", profile="plone")
     before = place.documents("plone")
-    schema = collections.schema
 
     def stricter(name: str) -> dict[str, Any]:
         made = schema(name)
@@ -91,7 +91,7 @@ async def test_documents_that_the_new_schema_refuses_stop_it(
         ]
         return made
 
-    monkeypatch.setattr(collections, "schema", stricter)
+    monkeypatch.setattr("pyf_scrapy.search.collections.schema", stricter)
     with pytest.raises(RecreateError, match=r"refused, of .*; for example .*summary"):
         await made_anew(place)
     assert (names(place), pointing(place)) == (["plone-1"], {"plone": "plone-1"})

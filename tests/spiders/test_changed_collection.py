@@ -111,7 +111,7 @@ async def test_a_follower_keeps_the_texts_that_were_asked_for_meanwhile(
 
 
 @pytest.mark.parametrize(
-    "other", [{"releases": 1}, {"descriptions": "all"}, {"format": 0}, {"server": "another"}]
+    "other", [{"releases": 1}, {"descriptions": "all"}, {"made": 0}, {"server": "another"}]
 )
 def test_what_was_made_for_another_collection_is_not_sent(place: Place, other: dict[str, Any]) -> None:
     """Between making documents and sending them another run may open the collection anew."""
@@ -120,9 +120,11 @@ def test_what_was_made_for_another_collection_is_not_sent(place: Place, other: d
         for name in ("plone-1", "plone-2"):
             connection.client.api_call.post("/collections", dict, body=schema(name))
 
-        def opened(releases: int | None = None, descriptions: str = "latest", **given: Any) -> None:
+        def opened(
+            releases: int | None = None, descriptions: str = "latest", made: int = 1, **given: Any
+        ) -> None:
             where: dict[str, Any] = {"physical": "plone-1", "created_at": 1, "server": connection.identity}
-            definition = profile.definition() | {"descriptions": descriptions}
+            definition = profile.definition() | {"descriptions": descriptions, "format": made}
             store.open_collection("plone", definition, releases, **(where | given))
 
         opened()
