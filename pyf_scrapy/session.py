@@ -224,9 +224,8 @@ class Session:
         known = self.store.collection(profile.collection)
         if target.as_made:
             if known is None:
-                raise UsageProblem(
-                    f"the store knows no collection {profile.collection!r}: nothing was crawled into it"
-                )
+                names = ", ".join(row.collection for row in self.store.collections()) or "none"
+                raise UsageProblem(f"nothing was crawled for {profile.collection!r}; the store knows {names}")
             made = Profile.from_definition(known.definition)
             releases = profile.releases if target.releases_given else known.releases
             made = replace(made, collection=profile.collection, releases=releases)

@@ -45,17 +45,16 @@ def verify(
     The search server is started if need be. `profiles` name the command that makes a collection. Raises
     SearchError, StoreError or UsageProblem, also where there is nothing to compare.
     """
-    missing = SearchError(
-        f"nothing was crawled for {collection!r} in {settings['PYF_DATA_DIR']}; begin with "
-        f"{maker(collection, profiles)}"
-    )
+    begin = f"begin with {maker(collection, profiles)}"
+    missing = f"nothing was crawled for {collection!r} in {settings['PYF_DATA_DIR']}"
     file = Database(store_url(settings)).file
     if file is not None and not file.exists():
-        raise missing
+        raise SearchError(f"{missing}; {begin}")
     with open_store(settings, of_any_pypi=extent.sample == 0) as store:
         row = store.collection(collection)
         if row is None:
-            raise missing
+            known = ", ".join(row.collection for row in store.collections()) or "no collection"
+            raise SearchError(f"{missing}, which knows {known}; {begin}")
         profile = Profile.from_definition({**row.definition, "releases": row.releases})
         documents, found = _compare_index(settings, store, row, profile, profiles, now, progress)
         members = list(store.members(profile))

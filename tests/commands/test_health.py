@@ -50,7 +50,7 @@ def test_bad_input_is_one_line_and_exit_code_2(
 
 def test_a_collection_is_judged_without_pypi(place: Place, replica: Handle) -> None:
     unknown = place.run("health", "-c", "plone", "-L", "WARNING")
-    assert (unknown.returncode, "no collection plone" in unknown.stderr) == (ExitCode.USAGE, True)
+    assert (unknown.returncode, "nothing was crawled for 'plone'" in unknown.stderr) == (ExitCode.USAGE, True)
     assert place.run("crawl", "pypi", "-p", "plone", "-L", "WARNING").returncode == ExitCode.OK
     replica.reset()
     done = place.run("health", "-p", "plone", "-L", "WARNING")
