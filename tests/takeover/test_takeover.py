@@ -19,6 +19,7 @@ from pyf_scrapy.parsers.records import DownloadCounts, RepositoryRecord
 from pyf_scrapy.replica import Handle, Options, running_replica
 from pyf_scrapy.search.collections import ensure_collection
 from pyf_scrapy.search.embedded import Server
+from pyf_scrapy.status import repository_report
 from pyf_scrapy.store import DownloadFacts, RepositoryFacts
 from pyf_scrapy.takeover import Report, take_over, takeover
 from pyf_scrapy.takeover.parsing import Unused
@@ -207,6 +208,7 @@ async def test_github_is_asked_at_once_and_its_answer_takes_their_place(
     old_index(place, [stars(name, 10**6, github_url=f"https://github.com/{truth.full_name}")])
     imported(place)
     assert (await crawled(place))[name]["github_stars"] == 10**6 + 100
+    assert repository_report(place.values).checked == 0, "nobody looked here"
     await place.crawl("github", profile="plone", settings=github(place))
     document = (await crawled(place))[name]
     assert document["github_stars"] == truth.stars
