@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from pyf_scrapy.commands.output import print_json, print_summary, print_table, print_text
+from pyf_scrapy.commands.output import print_summary, print_table, print_text
 from pyf_scrapy.takeover import Report
 from pyf_scrapy.takeover.takeover import Unusable
 
@@ -12,7 +10,7 @@ MOST_SHOWN = 20  # entries of a list on a terminal
 
 
 def print_takeover(report: Report, crawl: str) -> None:
-    """`crawl` is the command that fetches the packages."""
+    """Print a report for people (as JSON it is printed as it is); `crawl` is the command to go on with."""
     print_summary(
         {
             "read": f"{report.documents:,} documents of {report.collection} ({report.server})",
@@ -21,31 +19,13 @@ def print_takeover(report: Report, crawl: str) -> None:
             "with downloads": report.with_downloads,
             "queued": f"{report.queued:,} that are new here",
             "documents refused": report.refused.count,
-            "figures not usable": report.figures.count,
+            "figures not usable": report.unusable_figures.count,
         }
     )
     _print_unusable("Refused documents", report.refused)
-    _print_unusable("Figures that cannot be used, of documents that were taken", report.figures)
+    _print_unusable("Figures that cannot be used, of documents that were taken", report.unusable_figures)
     print_text()
-    print_text(f"The packages come first in: {crawl}" if report.packages else "Nothing was taken over.")
-
-
-def print_takeover_json(report: Report) -> None:
-    """The lists are complete (but for what is beyond MOST_LISTED)."""
-    print_json(
-        {
-            "collection": report.collection,
-            "server": report.server,
-            "documents": report.documents,
-            "packages": report.packages,
-            "with_github": report.with_github,
-            "with_downloads": report.with_downloads,
-            "repositories": report.repositories,
-            "queued": report.queued,
-            "refused": _plain(report.refused),
-            "figures": _plain(report.figures),
-        }
-    )
+    print_text(f"Next: {crawl}" if report.packages else "Nothing was taken over.")
 
 
 def _print_unusable(title: str, unusable: Unusable) -> None:
@@ -60,11 +40,3 @@ def _print_unusable(title: str, unusable: Unusable) -> None:
     print_table(("document", "reason"), ((one.id, one.reason) for one in rare_first[:MOST_SHOWN]))
     if unusable.count > MOST_SHOWN:
         print_text(f"... and {unusable.count - MOST_SHOWN:,} more; --json lists all")
-
-
-def _plain(unusable: Unusable) -> dict[str, Any]:
-    return {
-        "count": unusable.count,
-        "reasons": dict(unusable.reasons.most_common()),
-        "listed": unusable.listed,
-    }

@@ -5,7 +5,7 @@ It is only read.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -60,7 +60,8 @@ def _names(client: typesense.Client) -> list[str]:
         return sorted(found["name"] for found in client.api_call.get("/collections", list[dict[str, Any]]))
 
 
-def _missing(collection: str, where: str, names: list[str] | tuple[()], *, other: bool) -> str:
+def _missing(collection: str, where: str, names: Sequence[str], *, other: bool) -> str:
     shown = ", ".join([*names[:_MOST_NAMES], *(["..."] if len(names) > _MOST_NAMES else [])])
+    others = f"but {shown}" if shown else "nor any other"
     remedy = "" if other else f"; for another server set {IMPORTED.host} and {IMPORTED.api_key}"
-    return f"{where} has no collection {collection!r}, but {shown or 'none'}{remedy}"
+    return f"{where} has no collection {collection!r}, {others}{remedy}"

@@ -48,9 +48,9 @@ class Unusable:
 class Report:
     """What came of an import. `server`: "embedded" or the address of where it was read.
 
-    `documents` were read, of these `refused` whole; `figures`: those that could not be used of documents that
-    were taken. The others are of `packages`, so many `with_github` figures and `with_downloads`, of
-    `repositories` in all. `queued`: names that the next `pypi` run begins with.
+    `documents` were read, of these `refused` whole. The others are of `packages`, so many `with_github`
+    figures (of `repositories`) and `with_downloads`; `unusable_figures` in them could not be taken. `queued`:
+    names that the store does not know, with which the next `pypi` run begins.
     """
 
     collection: str
@@ -62,7 +62,7 @@ class Report:
     repositories: int
     queued: int
     refused: Unusable
-    figures: Unusable
+    unusable_figures: Unusable
 
 
 def take_over(settings: Mapping[str, Any], collection: str, now: int, progress: Progress) -> Report:
@@ -71,19 +71,18 @@ def take_over(settings: Mapping[str, Any], collection: str, now: int, progress: 
     It is read from the server of IMPORT_TYPESENSE_HOST, if that is set, else from our own, and never written
     to. Raises SearchError, StoreError and UsageProblem.
     """
-    figures, refused, unused = Figures(), Unusable(), Unusable()
+    figures, refused, unusable = Figures(), Unusable(), Unusable()
     documents = 0
-    with open_store(settings) as store:
-        with origin(settings, collection) as found:
-            for documents, document in enumerate(found.documents(), 1):
-                if documents % _NEWS == 1:
-                    progress("Reading the old index", documents, found.count)
-                parsed = parse_document(document, now)
-                if isinstance(parsed, Unused):
-                    refused.add([parsed])
-                else:
-                    unused.add(parsed.unused)
-                    figures.add(parsed)
+    with origin(settings, collection) as found, open_store(settings) as store:
+        for documents, document in enumerate(found.documents(), 1):
+            if documents % _NEWS == 1:
+                progress("Reading the old index", documents, found.count)
+            parsed = parse_document(document, now)
+            if isinstance(parsed, Unused):
+                refused.add([parsed])
+            else:
+                unusable.add(parsed.unused)
+                figures.add(parsed)
         progress("Writing to the store", 0, len(figures.names))
         _save(store, figures)
         queued = _enqueue(store, figures.names, now)
@@ -97,7 +96,7 @@ def take_over(settings: Mapping[str, Any], collection: str, now: int, progress: 
         repositories=len({github.repository.key for _, github in figures.github.values()}),
         queued=queued,
         refused=refused,
-        figures=unused,
+        unusable_figures=unusable,
     )
 
 
