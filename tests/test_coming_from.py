@@ -184,6 +184,9 @@ class TestWhatIsHereExists:
         assert spoken == {"IMPORT_TYPESENSE_HOST", "IMPORT_TYPESENSE_API_KEY"}
         assert all(map(exists, spoken))
 
+    def test_readme_leads_here(self) -> None:
+        assert "](docs/coming-from-pyf-aggregator.md)" in test_readme.section("Coming from pyf.aggregator")
+
 
 def exists(word: str) -> bool:
     """Whether what is set as code in the second column is something of ours."""

@@ -18,6 +18,9 @@ from pyf_scrapy.takeover.merging import Figures
 from pyf_scrapy.takeover.parsing import Unused, parse_document
 from pyf_scrapy.takeover.source import origin
 
+#: What the store notes of names that were queued here.
+QUEUED_BY: Final = "collections import"
+
 #: Told how far it is: what is being done, how much of it, of how much.
 Progress = Callable[[str, int, int], None]
 
@@ -131,6 +134,6 @@ def _enqueue(store: Store, names: Iterable[str], now: int) -> int:
     for some in chunks(sorted(names)):
         known = store.revisions(some)
         unknown = [name for name in some if name not in known]
-        store.enqueue(unknown, now, "import")
+        store.enqueue(unknown, now, QUEUED_BY)
         queued += len(unknown)
     return queued

@@ -18,6 +18,7 @@ from pyf_scrapy.exceptions import SearchError, UsageProblem
 from pyf_scrapy.metadata.repository_proof import Proof
 from pyf_scrapy.parsers.records import DownloadCounts, RepositoryRecord
 from pyf_scrapy.replica import Handle, Options, running_replica
+from pyf_scrapy.replica.downloads import Downloads
 from pyf_scrapy.search.collections import ensure_collection
 from pyf_scrapy.search.embedded import Server
 from pyf_scrapy.status import repository_report
@@ -131,6 +132,7 @@ async def test_all_figures_are_in_the_documents_of_the_next_crawl(place: Place, 
     assert [one.reason for one in report.unusable_figures.listed] == ["github_stars is no count"]
     with place.store() as store:
         assert [row.normalized_name for row in store.queued()] == sorted([*members, "odd"])
+        assert {row.source for row in store.queued()} == {"collections import"}
 
     found = await crawled(place)
     assert set(found) == set(members)
@@ -199,21 +201,29 @@ async def test_whatever_was_asked_here_is_newer(place: Place, members: list[str]
     assert (document["github_stars"], document["download_last_day"]) == (7, 8)
 
 
-async def test_github_is_asked_at_once_and_its_answer_takes_their_place(
+async def test_services_are_asked_at_once_and_their_answers_take_their_place(
     place: Place, replica: Handle, members: list[str]
 ) -> None:
     """Else old figures would stand for a day as if they were of today."""
-    replica.services()
+    replica.services(pypistats_limits=False)
     repositories = {name: replica.replica.repositories.of_project(name) for name in members}
     name, truth = next((n, one) for n, one in repositories.items() if one and not one.state and not one.empty)
-    old_index(place, [stars(name, 10**6, github_url=f"https://github.com/{truth.full_name}")])
+    of_it = f"https://github.com/{truth.full_name}"
+    old_index(place, [stars(name, 10**6, github_url=of_it), downloads(name, download_total=10**9)])
     imported(place)
     assert (await crawled(place))[name]["github_stars"] == 10**6 + 100
     assert repository_report(place.values).checked == 0, "nobody looked here"
     await place.crawl("github", profile="plone", settings=github(place))
+    await place.crawl("pypistats", profile="plone", settings=pypistats(replica))
     document = (await crawled(place))[name]
+    assert document["download_last_month"] == Downloads(replica.replica).total(name, 30)
+    assert "download_total" not in document, "figures of two moments never mix"
     assert document["github_stars"] == truth.stars
     assert document["github_updated"] != UPDATED
+
+
+def pypistats(replica: Handle) -> dict[str, Any]:
+    return {"PYPISTATS_URL": replica.pypistats_url, "PYPISTATS_RATE_LIMIT_DELAY": 0}
 
 
 def test_one_that_gives_no_answer_shows_what_was_taken_over(place: Place) -> None:
