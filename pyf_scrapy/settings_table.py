@@ -145,6 +145,16 @@ SETTINGS: tuple[Setting, ...] = (
         maximum=604_800,
     ),
     Setting(
+        "IMPORT_TYPESENSE_HOST",
+        None,
+        "host",
+        "the search server that `collections import` reads, if it is another one than ours",
+        "Import",
+    ),
+    Setting("IMPORT_TYPESENSE_PORT", 8108, "int", "its port", "Import", minimum=1, maximum=65535),
+    Setting("IMPORT_TYPESENSE_PROTOCOL", "http", "str", "http or https", "Import", choices=("http", "https")),
+    Setting("IMPORT_TYPESENSE_API_KEY", None, "secret", "its admin key; nothing is written there", "Import"),
+    Setting(
         "DESCRIPTIONS",
         "latest",
         "str",
@@ -249,6 +259,7 @@ RENAMED: Mapping[str, str] = {
     "CELERY_SCHEDULE_*": "use cron",
     "CELERY_*": "not needed: there is no Celery",
     "BIGQUERY_*": "not needed: PyPI's simple index has every name",
+    "GOOGLE_CLOUD_PROJECT": "not needed: PyPI's simple index has every name",
     "NPM_*": "npm packages are not indexed",
     "JSDELIVR_*": "npm packages are not indexed",
 }

@@ -26,7 +26,7 @@ from pyf_scrapy.metadata.repositories import PROBLEMS
 from pyf_scrapy.profiles import load_profiles
 from pyf_scrapy.search.queries import QUERY_FIELDS
 from pyf_scrapy.search.schema import SCHEMA, Field
-from pyf_scrapy.settings_table import RENAMED, SETTINGS
+from pyf_scrapy.settings_table import SETTINGS
 from pyf_scrapy.spiders.store_spider import StoreSpider
 
 ROOT = Path(__file__).parents[1]
@@ -362,10 +362,6 @@ def _rules() -> str:
     )
 
 
-def _variables() -> str:
-    return table(("variable", "here"), ((f"`{name}`", text) for name, text in RENAMED.items()))
-
-
 TABLES: Mapping[str, Callable[[], str]] = {
     "profiles": _profiles,
     "profile keys": _profile_keys,
@@ -379,7 +375,6 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "rules": _rules,
     "figures": _figures,
     "exit codes": _exit_codes,
-    "variables": _variables,
 }
 
 _MARKED = re.compile(r"(<!-- table: ([a-z ]+) -->\n).*?(<!-- end -->)", re.DOTALL)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import signal
+import time
 from collections.abc import Coroutine, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -20,9 +21,10 @@ from pyf_scrapy.commands.output import (
     print_text,
 )
 from pyf_scrapy.commands.progress_bar import progress_bar
+from pyf_scrapy.commands.takeover_output import print_takeover
 from pyf_scrapy.dates import minute
 from pyf_scrapy.exceptions import UsageProblem
-from pyf_scrapy.profiles import Profile
+from pyf_scrapy.profiles import Profile, select
 from pyf_scrapy.rebuild.migrate import migrate
 from pyf_scrapy.rebuild.recreate import Recreated, recreate
 from pyf_scrapy.search.administration import (
@@ -34,6 +36,7 @@ from pyf_scrapy.search.administration import (
 from pyf_scrapy.search.collections import check_alias
 from pyf_scrapy.search.connection import TypesenseSettings, connect
 from pyf_scrapy.session import Target
+from pyf_scrapy.takeover import take_over
 
 T = TypeVar("T")
 
@@ -72,6 +75,13 @@ class Command(ActionCommand):
             options=_recreate,
         ),
         Action("migrate", "Copy the documents of a collection into another", (2, 2), "SOURCE TARGET"),
+        Action(
+            "import",
+            "Take over the figures and names of a collection of pyf.aggregator",
+            (1, 1),
+            "SOURCE [-p PROFILE]",
+            takes_profile=True,
+        ),
     )
 
     def short_desc(self) -> str:
@@ -163,6 +173,19 @@ class Command(ActionCommand):
                 print_text(f"{done.missing:,} of them were stored and are not found again.")
             _print_refused(done.reasons, done.refused)
         return ExitCode.OK if done.is_complete else ExitCode.FAILED
+
+    def do_import(self, args: list[str], opts: argparse.Namespace) -> int:
+        [source] = args
+        profile = opts.package_profile or self.project_settings.get("DEFAULT_PROFILE")
+        if profile:
+            select(profile, self.profiles())
+        with progress_bar() as progress:
+            report = take_over(self.project_settings, source, int(time.time()), progress)
+        if opts.json:
+            print_json(report)
+        else:
+            print_takeover(report, f"scrapy crawl pypi -p {profile or 'PROFILE'}")
+        return ExitCode.SOME_FAILED if report.refused.count else ExitCode.OK
 
     def _target(self, opts: argparse.Namespace) -> Target:
         """Which collection, by the profile that fills it, else as it was made."""

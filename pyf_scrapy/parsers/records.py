@@ -119,7 +119,7 @@ class Contributor(msgspec.Struct, frozen=True):
 class RepositoryRecord(msgspec.Struct, frozen=True):
     """A repository as GitHub reports it, by REST or GraphQL. None = not reported, which is not "no" or 0."""
 
-    node_id: str
+    node_id: str  # "" = taken over from pyf.aggregator, which did not keep it
     owner: str
     name: str
     archived: bool | None = None
@@ -148,7 +148,7 @@ class DownloadCounts(msgspec.Struct, frozen=True):
     """Downloads of a project by one source; the sources count differently. None = it does not tell."""
 
     source: str  # "pypistats" or "clickpy"
-    as_of: int  # epoch seconds of the day (UTC midnight) that the figures are of
+    as_of: int  # epoch seconds of the day (UTC midnight) that the figures are of; 0 = not known
     last_day: int | None = None
     last_week: int | None = None
     last_month: int | None = None

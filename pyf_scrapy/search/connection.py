@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, NamedTuple, Self, TypeVar
 
 import httpx
 import typesense
@@ -38,6 +38,26 @@ _RETRIES = (
 _HOST = re.compile(r"[A-Za-z0-9._-]+|\[?[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]+\]?")
 
 
+class Names(NamedTuple):
+    """How the settings of a server are called."""
+
+    host: str = "TYPESENSE_HOST"
+    port: str = "TYPESENSE_PORT"
+    protocol: str = "TYPESENSE_PROTOCOL"
+    api_key: str = "TYPESENSE_API_KEY"
+
+
+_OWN = Names()
+
+#: The server that `scrapy collections import` reads.
+IMPORTED = Names(
+    "IMPORT_TYPESENSE_HOST",
+    "IMPORT_TYPESENSE_PORT",
+    "IMPORT_TYPESENSE_PROTOCOL",
+    "IMPORT_TYPESENSE_API_KEY",
+)
+
+
 @dataclass(frozen=True)
 class TypesenseSettings:
     """Where Typesense is. `host` None = the embedded server in `folder`; times are in seconds."""
@@ -49,37 +69,38 @@ class TypesenseSettings:
     timeout: float
     folder: Path
     linger: float
+    names: Names = _OWN
 
     @classmethod
-    def from_settings(cls, settings: Mapping[str, Any]) -> TypesenseSettings:
+    def from_settings(cls, settings: Mapping[str, Any], names: Names = _OWN) -> TypesenseSettings:
         """Read `TYPESENSE_*` and `PYF_DATA_DIR`; an empty value counts as not set.
 
-        Raises UsageProblem, which names the setting and what would be right.
+        `names`: where host, port, protocol and key stand. Raises UsageProblem, which names the setting and
+        what would be right.
         """
-        host = str(settings.get("TYPESENSE_HOST") or "").strip() or None
+        host = str(settings.get(names.host) or "").strip() or None
         if host is not None and not _HOST.fullmatch(host):
             raise UsageProblem(
-                f"TYPESENSE_HOST is {host[:100]!r}: give the bare name of the host; "
-                "scheme and port belong in TYPESENSE_PROTOCOL and TYPESENSE_PORT"
+                f"{names.host} is {host[:100]!r}: give the bare name of the host; "
+                f"scheme and port belong in {names.protocol} and {names.port}"
             )
-        protocol = str(settings.get("TYPESENSE_PROTOCOL") or "http").strip().lower()
+        protocol = str(settings.get(names.protocol) or "http").strip().lower()
         if protocol not in {"http", "https"}:
-            raise UsageProblem(f"TYPESENSE_PROTOCOL is {protocol[:100]!r}: give http or https")
-        key = str(settings.get("TYPESENSE_API_KEY") or "").strip() or None
+            raise UsageProblem(f"{names.protocol} is {protocol[:100]!r}: give http or https")
+        key = str(settings.get(names.api_key) or "").strip() or None
         if key is not None and not (key.isascii() and key.isprintable()):
-            raise UsageProblem("TYPESENSE_API_KEY holds characters that no key has: give printable ASCII")
+            raise UsageProblem(f"{names.api_key} holds characters that no key has: give printable ASCII")
         if host is not None and key is None:
-            raise UsageProblem(
-                "TYPESENSE_HOST is set but TYPESENSE_API_KEY is not: give the server's admin key"
-            )
+            raise UsageProblem(f"{names.host} is set but {names.api_key} is not: give the server's admin key")
         return cls(
             host=host,
-            port=int(_number(settings, "TYPESENSE_PORT", 8108, 1, 65535)),
+            port=int(_number(settings, names.port, 8108, 1, 65535)),
             protocol=protocol,
             api_key=key,
             timeout=_number(settings, "TYPESENSE_TIMEOUT", 120, 1, 3600),
             folder=Path(settings.get("PYF_DATA_DIR") or ".pyf") / "typesense",
             linger=_number(settings, "TYPESENSE_LINGER", 600, 0, 604_800),
+            names=names,
         )
 
 
@@ -210,18 +231,18 @@ class Connection:
     def _checked(self, server: Server, http: httpx.Client) -> tuple[int, ...]:
         """Return the server's version once it is ready and takes the key. Raises SearchError."""
         address = f"{server.protocol}://{_bracketed(server.host)}:{server.port}"
-        where = f"Typesense at {address}"
-        stranger = f"what answers at {address} is not Typesense: check TYPESENSE_HOST and TYPESENSE_PORT"
+        where, names = f"Typesense at {address}", self._settings.names
+        stranger = f"what answers at {address} is not Typesense: check {names.host} and {names.port}"
         try:
             self._await_health(http, address, where, stranger)  # without the key: a stranger must not get it
             answer = http.get(
                 f"{address}/debug", headers={"X-TYPESENSE-API-KEY": server.api_key}, timeout=_CHECK_TIMEOUT
             )
         except httpx.HTTPError as error:
-            raise SearchError(_unreachable(where, error)) from error
+            raise SearchError(_unreachable(where, names, error)) from error
         if answer.status_code in {401, 403}:
             raise SearchError(
-                f"{where} refuses the key in TYPESENSE_API_KEY: give the admin key that it was started with"
+                f"{where} refuses the key in {names.api_key}: give the admin key that it was started with"
             )
         numbers = re.match(r"v?(\d+(?:\.\d+)*)", str(_object(answer).get("version")))
         if answer.status_code != 200 or numbers is None:
@@ -281,13 +302,15 @@ def _is_gone(error: BaseException) -> bool:
     return isinstance(cause, ServiceUnavailable | RequestUnauthorized)
 
 
-def _unreachable(where: str, error: httpx.HTTPError) -> str:
+def _unreachable(where: str, names: Names, error: httpx.HTTPError) -> str:
     reason = " ".join(str(error).split())[:200] or type(error).__name__
     if "SSL" in reason or "CERTIFICATE" in reason.upper():
         return (
-            f"{where}: TLS failed ({reason}); check TYPESENSE_PROTOCOL and TYPESENSE_HOST, "
+            f"{where}: TLS failed ({reason}); check {names.protocol} and {names.host}, "
             "and name an authority of your own in SSL_CERT_FILE"
         )
+    if names != _OWN:
+        return f"{where} cannot be reached ({reason}): check {names.host} and {names.port}"
     other = ", or unset TYPESENSE_HOST to let one start by itself" if supported() else ""
     return f"{where} cannot be reached ({reason}): start it (docker compose up -d typesense){other}"
 

@@ -240,14 +240,15 @@ def _repository_fields(link: RepositoryLink | None, facts: RepositoryFacts | Non
     record = facts.record if facts is not None else None
     if link is None or facts is None or record is None:
         return {}
+    taken_over = not record.node_id  # until GitHub is asked, what pyf.aggregator showed is shown here
     numbers = {
         "github_stars": record.stars,
         "github_watchers": record.watchers,
         "github_forks": record.forks,
-        "github_open_issues": record.open_issues,
+        "github_open_issues": record.open_issues_and_pulls if taken_over else record.open_issues,
         "github_open_pull_requests": record.open_pull_requests,
         # Not `updated_at`, which moves with each star.
-        "github_updated": record.pushed_at,
+        "github_updated": record.updated_at if taken_over else record.pushed_at,
     }
     document: dict[str, Any] = {name: number for name, number in numbers.items() if number is not None}
     if record.archived is not None:
@@ -279,7 +280,7 @@ def _download_fields(counts: DownloadCounts | None) -> dict[str, Any]:
         "download_total": counts.total,
     }
     document: dict[str, Any] = {name: number for name, number in numbers.items() if number is not None}
-    return document | {"download_updated": counts.as_of, "download_source": counts.source}
+    return document | _given(download_updated=counts.as_of, download_source=counts.source)
 
 
 def _health_fields(health: Health | None, now: date) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from pyf_scrapy.profiles import Profile
 from pyf_scrapy.search.cleaning import MAX_ITEM, line
 from pyf_scrapy.session import open_store
 from pyf_scrapy.status.failures import has_store
-from pyf_scrapy.store import RepositoryAge, RepositoryLink, Store
+from pyf_scrapy.store import TAKEN_OVER, RepositoryAge, RepositoryLink, Store
 from pyf_scrapy.store.database import chunks
 
 _FIELDS: Final = ("home_page", "download_url", "docs_url", "bugtrack_url")
@@ -84,7 +84,8 @@ def repository_report(settings: Mapping[str, Any], collection: str | None = None
 
 
 def _of_store(store: Store, folder: str, collections: list[str], names: list[str]) -> RepositoryReport:
-    links = store.links(names)
+    # What was taken over from another system was not looked at here.
+    links = {name: link for name, link in store.links(names).items() if link.checked_at != TAKEN_OVER}
     ages = store.repository_ages({link.key for link in links.values() if link.key is not None})
     failing = [key for key, age in ages.items() if age.state == "unavailable"]
     unknown = {key for key, facts in store.repositories(failing).items() if facts.record is None}

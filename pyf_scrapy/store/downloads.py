@@ -33,16 +33,17 @@ _WEIGHTS = (
 class Downloads(StorePart):
     """The methods of `Store` about download figures."""
 
-    def save_downloads(self, facts: Sequence[DownloadFacts]) -> int:
+    def save_downloads(self, facts: Sequence[DownloadFacts], *, ahead: bool = False) -> int:
         """Store what sources answered about downloads; one transaction. Returns how many revisions rose.
 
         One rises with other figures or another day of them, or none any more because the source does not know
         the package. Of figures of an earlier day than those stored only the time of asking is noted.
-        Ignored: names without facts, answers older than what is stored or than the project of this name.
+        Ignored: names without facts (`ahead`: these wait for them), answers older than what is stored or than
+        the project of this name.
         """
         with self._database.write() as connection:
             batches = without_repeats(facts, lambda one: f"{one.normalized_name} {one.source}")
-            return sum(self._save_downloads(connection, some) for some in batches)
+            return sum(self._save_downloads(connection, some, ahead=ahead) for some in batches)
 
     def download_ages(self, names: Iterable[str], source: str) -> dict[str, int]:
         """When the source last answered about packages, also that it does not know one; others are absent."""
@@ -66,24 +67,25 @@ class Downloads(StorePart):
             }
         return found
 
-    def _save_downloads(self, connection: Connection, facts: Sequence[DownloadFacts]) -> int:
+    def _save_downloads(self, connection: Connection, facts: Sequence[DownloadFacts], *, ahead: bool) -> int:
         names = {one.normalized_name for one in facts}
         since = known_since(connection, names)
         known = known_downloads(connection, names)
         rows: list[dict[str, Any]] = []
         rising: list[str] = []
         for one in facts:
-            before = known.get((one.normalized_name, one.source))
+            name = one.normalized_name
+            before = known.get((name, one.source))
             oldest = before.fetched_at if before is not None else 0
-            if one.normalized_name not in since or one.fetched_at < max(since[one.normalized_name], oldest):
+            if (name not in since and not ahead) or one.fetched_at < max(since.get(name, 0), oldest):
                 continue
             had = before.counts if before is not None else None
             if had is not None and one.counts is not None and one.counts.as_of < had.as_of:
                 one = replace(one, counts=had)
             if one != before:
                 rows.append(_row(one))
-            if one.counts != had:
-                rising.append(one.normalized_name)
+            if name in since and one.counts != had:
+                rising.append(name)
         execute(connection, self._database.upsert(downloads), rows)
         rise(connection, rising)
         return len(rising)

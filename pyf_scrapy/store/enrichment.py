@@ -33,6 +33,7 @@ _MOVED = select(repositories.c.key, repositories.c.moved_to).where(
 )
 _LINKED = (
     select(links.c.key, links.c.normalized_name)
+    .join(packages, packages.c.normalized_name == links.c.normalized_name)
     .where(links.c.key.in_(KEYS))
     .order_by(links.c.normalized_name)
 )

@@ -28,16 +28,16 @@ _PROBLEMS = select(links).where(_PROBLEM).order_by(links.c.normalized_name)
 class Links(StorePart):
     """The methods of `Store` about which repository a package is of."""
 
-    def save_links(self, found: Sequence[RepositoryLink]) -> int:
+    def save_links(self, found: Sequence[RepositoryLink], *, ahead: bool = False) -> int:
         """Store of which repositories packages are; one transaction. Returns how many revisions rose.
 
         A link is written whole. A revision rises with another key, URL or proof. A key that is a former name
-        (`rename`) becomes the present one. Ignored: names without facts, what was checked before what is
-        stored, and what was checked before the name became another project's.
+        (`rename`) becomes the present one. Ignored: names without facts (`ahead`: these wait for them), what
+        was checked before what is stored, and what was checked before the name became another project's.
         """
         with self._database.write() as connection:
             batches = without_repeats(found, lambda link: link.normalized_name)
-            return sum(self._save_links(connection, some) for some in batches)
+            return sum(self._save_links(connection, some, ahead=ahead) for some in batches)
 
     def links(self, names: Iterable[str]) -> dict[str, RepositoryLink]:
         """Of which repository each package is; those that were never checked are absent."""
@@ -59,7 +59,7 @@ class Links(StorePart):
             found = {row.normalized_name: repository_link(row) for row in rows}
             yield from (found[name] for name in some if name in found)
 
-    def _save_links(self, connection: Connection, found: Sequence[RepositoryLink]) -> int:
+    def _save_links(self, connection: Connection, found: Sequence[RepositoryLink], *, ahead: bool) -> int:
         names = [link.normalized_name for link in found]
         since = known_since(connection, names)
         known = known_links(connection, names)
@@ -69,13 +69,13 @@ class Links(StorePart):
         for link, name in zip(found, names, strict=True):
             before = known.get(name)
             oldest = before.checked_at if before is not None else 0
-            if name not in since or link.checked_at < max(since[name], oldest):
+            if (name not in since and not ahead) or link.checked_at < max(since.get(name, 0), oldest):
                 continue
             if link.key in moved:
                 link = replace(link, key=moved[link.key])
             if link != before:
                 rows.append(link_row(link))
-            if _shown(link) != _shown(before):
+            if name in since and _shown(link) != _shown(before):
                 rising.append(name)
         if rows:
             connection.execute(self._database.upsert(links), rows)

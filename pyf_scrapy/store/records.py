@@ -20,6 +20,9 @@ GONE = frozenset({VANISHED, REMOVED})
 #: The serial that stands for a project that is gone: it differs from any that an index may list again.
 UNLISTED_SERIAL = -2
 
+#: `fetched_at` of what nobody here asked for: facts of another system. Any answer is newer than these.
+TAKEN_OVER = 0
+
 #: What a forge answered about a repository: its facts; a real 404; that it may not be shown (451, 403 on it
 #: alone); nothing of use, because something failed.
 RepositoryState = Literal["ok", "not_found", "blocked", "unavailable"]
@@ -117,6 +120,7 @@ class RepositoryFacts:
 
     `record` None = the answer brought none (not modified, an error): what is stored stays, with its `etag`
     and `node_id`. `contributors` None likewise; `contributors_at` is when they were asked for, also in vain.
+    With TAKEN_OVER as `fetched_at` the record is of another system, which did not tell all of it.
     """
 
     key: str
@@ -265,6 +269,22 @@ class FailureRow:
     first_at: int
     last_at: int
     next_try: int
+
+
+class Queued(NamedTuple):
+    """A name that waits to be asked about, since `at`; `source` is what queued it ("queue add")."""
+
+    normalized_name: str
+    at: int
+    source: str
+
+
+class QueuedBySource(NamedTuple):
+    """How many names wait that `source` queued, and since when the first one does."""
+
+    source: str
+    names: int
+    oldest_at: int
 
 
 class Run(NamedTuple):

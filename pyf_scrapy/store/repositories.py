@@ -181,6 +181,8 @@ def _merged(before: RepositoryFacts | None, new: RepositoryFacts) -> RepositoryF
             known = replace(known, record=record, etag=new.etag)
             if another:
                 known = replace(known, contributors=None, contributors_at=None)
+    elif known.state == "unavailable" and known.record is None:
+        known = replace(known, record=new.record)  # a failure later on tells nothing else
     asked_at = new.contributors_at
     if asked_at is None and new.contributors is not None:
         asked_at = new.fetched_at

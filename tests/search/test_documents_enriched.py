@@ -133,6 +133,28 @@ def test_what_github_says_is_shown_under_the_names_of_pyf_aggregator() -> None:
     }
 
 
+def test_what_pyf_aggregator_showed_is_shown_until_github_is_asked() -> None:
+    """It had only the sum of issues and pull requests, and the time of the last change of anything."""
+    record = RepositoryRecord("", "grove", "api", updated_at=PUSHED, stars=120, open_issues_and_pulls=6)
+    document = only(enriched(record=record))
+    assert {name: document[name] for name in GITHUB_FIELDS & set(document)} == {
+        "github_url": "https://github.com/grove/api",
+        "github_stars": 120,
+        "github_open_issues": 6,
+        "github_updated": PUSHED,
+        "github_proof": "named",
+        "contributors": document["contributors"],
+    }
+    asked = only(enriched(record=msgspec.structs.replace(record, node_id="R_1")))
+    assert not {"github_open_issues", "github_updated"} & set(asked)
+
+
+def test_a_day_that_is_not_known_is_not_shown() -> None:
+    document = only(enriched(downloads=msgspec.structs.replace(COUNTS, as_of=0)))
+    assert "download_updated" not in document
+    assert document["download_last_day"] == 0
+
+
 def test_updated_is_the_push_and_not_a_star() -> None:
     assert of(updated_at=PUSHED + 10**7)["github_updated"] == PUSHED
     assert "github_updated" not in of(pushed_at=None)

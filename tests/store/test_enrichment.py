@@ -12,6 +12,7 @@ from sqlalchemy import event
 from pyf_scrapy.metadata.repository_proof import Proof
 from pyf_scrapy.parsers.records import Contributor, DownloadCounts, RepositoryRecord
 from pyf_scrapy.store import (
+    TAKEN_OVER,
     DownloadFacts,
     RepositoryAge,
     RepositoryFacts,
@@ -394,6 +395,60 @@ class TestDownloads:
             "clickpy": 1,
             "pypistats": 2,
         }
+
+
+class TestAhead:
+    """What is taken over from another system comes before the packages do."""
+
+    def test_facts_wait_for_their_package(self, store: Store) -> None:
+        store.record_checks([check("b")])
+        assert store.save_links([link(name, KEY, at=TAKEN_OVER) for name in "ab"], ahead=True) == 0
+        assert store.save_repositories([repository(KEY, at=TAKEN_OVER, stars=5)]) == 0
+        assert store.save_downloads([downloads(name, at=TAKEN_OVER) for name in "ab"], ahead=True) == 0
+        assert store.packages_of([KEY]) == {}
+        assert store.revisions("ab") == {"b": 0}, "still no member"
+        assert store.save_packages([facts("1.0", name="a"), facts("1.0", name="b", serial=11)]) == [1, 1]
+        assert store.packages_of([KEY]) == {KEY: ["a", "b"]}
+        for name in "ab":
+            loaded = package(store, name)
+            assert loaded.link == link(name, KEY, at=TAKEN_OVER)
+            assert loaded.repository is not None
+            assert loaded.repository.record is not None
+            assert loaded.repository.record.stars == 5
+            assert loaded.downloads["pypistats"].last_day == 1
+
+    def test_what_was_asked_is_newer(self, store: Store) -> None:
+        linked(store, "a")
+        store.save_repositories([repository(KEY, stars=7)])
+        store.save_downloads([downloads("a", 7)])
+        store.save_packages([facts("1.0", name="unasked")])
+        old = [link("a", OTHER, at=TAKEN_OVER), link("unasked", KEY, at=TAKEN_OVER)]
+        assert store.save_links(old, ahead=True) == 1
+        assert store.save_repositories([repository(KEY, at=TAKEN_OVER, stars=5)]) == 0
+        assert store.save_downloads([downloads("a", 5, at=TAKEN_OVER)], ahead=True) == 0
+        loaded = package(store)
+        assert loaded.link == link("a", KEY)
+        assert loaded.repository == repository(KEY, stars=7)
+        assert loaded.downloads["pypistats"].last_day == 7
+
+    def test_an_answer_in_vain_takes_no_figures_away(self, store: Store) -> None:
+        """Whoever imports after GitHub was down for him."""
+        linked(store, "a")
+        store.save_repositories([repository(KEY, "unavailable")])
+        assert store.save_repositories([repository(KEY, at=TAKEN_OVER, stars=5)]) == 1
+        shown = package(store).repository
+        assert shown == replace(repository(KEY, "unavailable"), record=repository(KEY, stars=5).record)
+        store.save_repositories([repository(KEY, "not_found", at=2001)])
+        assert store.save_repositories([repository(KEY, at=TAKEN_OVER, stars=6)]) == 0
+
+    def test_what_is_known_of_a_former_owner_of_the_name_does_not_come_back(self, store: Store) -> None:
+        store.save_packages([facts("1.0", name="a", uploaded=100, owner="ann")])
+        store.record_checks([gone("a")])
+        store.save_packages([facts("1.0", name="a", serial=12, uploaded=5000, owner="eve", at=3000)])
+        assert package(store).standing.recreated_at == 3000
+        assert store.save_links([link("a", KEY, at=TAKEN_OVER)], ahead=True) == 0
+        assert store.save_downloads([downloads("a", at=TAKEN_OVER)], ahead=True) == 0
+        assert package(store).link is None
 
 
 def test_two_thousand_at_once_take_few_statements(store: Store) -> None:

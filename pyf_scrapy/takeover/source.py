@@ -1,0 +1,67 @@
+"""The index that is taken over: a collection of this installation's search server, or of another one.
+
+It is only read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import typesense
+
+from pyf_scrapy.exceptions import UsageProblem
+from pyf_scrapy.search.calls import failures, get, path
+from pyf_scrapy.search.collections import iter_documents
+from pyf_scrapy.search.connection import IMPORTED, TypesenseSettings, connect
+from pyf_scrapy.takeover.parsing import FIELDS
+
+_MOST_NAMES = 10  # of collections in a message
+
+
+@dataclass(frozen=True)
+class Origin:
+    """An open collection. `count` is how many documents it has; `server`: "embedded" or its address."""
+
+    collection: str
+    server: str
+    count: int
+    client: typesense.Client
+
+    def documents(self) -> Iterator[object]:
+        """All documents as they arrive, cut to FIELDS. Raises SearchError."""
+        return iter_documents(self.client, self.collection, fields=",".join(FIELDS))
+
+
+@contextmanager
+def origin(settings: Mapping[str, Any], collection: str) -> Iterator[Origin]:
+    """Open a collection or alias: of the server of IMPORT_TYPESENSE_HOST, else of our own.
+
+    Raises SearchError, and UsageProblem when there is no such collection or when it is ours.
+    """
+    other = bool(settings.get(IMPORTED.host))
+    chosen = TypesenseSettings.from_settings(settings, *([IMPORTED] if other else []))
+    if chosen.host is None and not chosen.folder.exists():
+        raise UsageProblem(_missing(collection, "the search server of this folder", (), other=other))
+    with connect(chosen) as connection:
+        client = connection.client
+        found = get(client, path("collections", collection))
+        if found is None:
+            raise UsageProblem(_missing(collection, connection.identity, _names(client), other=other))
+        if any(field["name"] == "name_normalized" for field in found["fields"]):
+            raise UsageProblem(f"{collection!r} was filled by pyf_scrapy: there is nothing to take over")
+        yield Origin(found["name"], connection.identity, found["num_documents"], client)
+
+
+def _names(client: typesense.Client) -> list[str]:
+    with failures("asking Typesense for its collections"):
+        return sorted(found["name"] for found in client.api_call.get("/collections", list[dict[str, Any]]))
+
+
+def _missing(collection: str, where: str, names: Sequence[str], *, other: bool) -> str:
+    shown = ", ".join([*names[:_MOST_NAMES], *(["..."] if len(names) > _MOST_NAMES else [])])
+    others = f"but {shown}" if shown else "nor any other"
+    remedy = "" if other else f"; for another server set {IMPORTED.host} and {IMPORTED.api_key}"
+    return f"{where} has no collection {collection!r}, {others}{remedy}"
