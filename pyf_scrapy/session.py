@@ -22,6 +22,7 @@ from pyf_scrapy.search.collections import Collection, ensure_collection, ids_by_
 from pyf_scrapy.search.connection import Connection, TypesenseSettings, connect
 from pyf_scrapy.search.documents import FORMAT
 from pyf_scrapy.search.marks import Marking
+from pyf_scrapy.search.relevance import prepare_search
 from pyf_scrapy.store import Store
 from pyf_scrapy.store.locks import FileLock
 from pyf_scrapy.store.writer import StoreWriter
@@ -196,6 +197,7 @@ class Session:
                 doubtful=mark.is_doubtful,
             )
             mark.renew()
+            prepare_search(connection, collection, profile.synonyms)
         return profile
 
     def _resolve(self, target: Target) -> tuple[Profile, Origin]:

@@ -39,6 +39,7 @@ PROFILE_KEYS = {
     "hints": "words that members probably have in their names; these are fetched first",
     "include": "names that belong to it whatever their classifiers; `*`, `?` and `[abc]` as in file names",
     "exclude": "names that never belong to it; beats `include`",
+    "synonyms": "words that mean the same in a search, see [Relevance](#relevance)",
 }
 
 SPIDERS = {
@@ -206,8 +207,14 @@ def parser(command: ScrapyCommand) -> argparse.ArgumentParser:
 
 
 def actions(command: ScrapyCommand) -> list[argparse.Action]:
-    """What the parser of a command knows; argparse has no public way to it."""
-    return parser(command)._actions
+    """What the parser of a command knows, those of its actions too; argparse has no public way to it."""
+    found: list[argparse.Action] = []
+    for action in parser(command)._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            found += [own for each in action.choices.values() for own in each._actions]
+        else:
+            found.append(action)
+    return [action for action in found if not isinstance(action, argparse._HelpAction)]
 
 
 def options(command: ScrapyCommand) -> dict[str, str]:
