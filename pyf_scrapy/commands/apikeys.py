@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import getpass
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -39,6 +40,7 @@ from pyf_scrapy.search.keys import (
 
 ONCE = "This is the only time that the value is shown: the server tells it to nobody again."
 _LAST_SECOND = 86_399  # of a day
+_ID = re.compile(r"[0-9]{1,10}")
 
 
 def _creation(parser: argparse.ArgumentParser) -> None:
@@ -106,13 +108,11 @@ class Command(ActionCommand):
         names = self._names(opts)
         now = datetime.now(UTC)
         expires_at = None if opts.expires is None else expiry(opts.expires, now)
-        description = opts.description or f"search-only key for {', '.join(names)}"
+        description = opts.description or f"search-only key for {', '.join(names)}"[:MAX_DESCRIPTION]
         if len(description) > MAX_DESCRIPTION:
             raise UsageProblem(f"--description is longer than {MAX_DESCRIPTION} characters; shorten it")
-        value = None if opts.value is None else _value(opts.value)
+        value = None if opts.value is None else check_value(_value(opts.value))
         with existing_collection(self.project_settings, names[0], self.profiles().values()) as client:
-            if value is not None:
-                check_value(value, client.config.api_key)
             made = create_search_key(
                 client, names, description, now=int(now.timestamp()), expires_at=expires_at, value=value
             )
@@ -138,7 +138,7 @@ class Command(ActionCommand):
         return ExitCode.OK
 
     def do_delete(self, args: list[str], opts: argparse.Namespace) -> int:
-        if not args[0].isascii() or not args[0].isdigit():
+        if not _ID.fullmatch(args[0]):
             raise UsageProblem(f"{args[0][:40]!r} is not the id of a key; `scrapy apikeys list` shows them")
         with self._server() as client:
             key = find_key(client, int(args[0]))
@@ -192,7 +192,7 @@ def _row(key: Key, now: int) -> dict[str, Any]:
 
 
 def _date(key: Key) -> str | None:
-    """The day on which it works for the last time, with the time where that is not midnight (UTC)."""
+    """The last day on which it works, with the time where that is not the end of the day (UTC)."""
     if key.expires_at is not None and key.expires_at % 86_400 != _LAST_SECOND:
         return minute(key.expires_at)
     return day(key.expires_at)

@@ -71,6 +71,7 @@ class Key:
         )
 
     def same_rights(self, other: Key) -> bool:
+        """Whether both may do the same with the same collections."""
         return set(self.actions) == set(other.actions) and set(self.collections) == set(other.collections)
 
 
@@ -132,9 +133,11 @@ def create_search_key(
     """Create a key that may search the collections and aliases `names`, and nothing else.
 
     `now` and `expires_at` are epoch seconds, None = for ever; `value` is one of the user's own (see
-    `check_value`). Raises UsageProblem where a key with it exists that has, or may have, other rights,
-    SearchError where there is no such collection.
+    `check_value`). Raises UsageProblem where it is the key in use, which must not go to the public, or that
+    of a key that has, or may have, other rights; SearchError where there is no such collection.
     """
+    if value == client.config.api_key:
+        raise UsageProblem("this value is the key in TYPESENSE_API_KEY, which may do more: give another")
     aliases = _aliases(client)
     for name in names:
         if get(client, path("collections", name)) is None:
@@ -156,11 +159,8 @@ def create_search_key(
             answer = client.api_call.post("/keys", dict[str, Any], body=body)
         except ObjectAlreadyExists:
             answer = None
-    if answer is not None:
-        return NewKey(_key(answer), secret if value is None else None, True)
-    if value is None:
-        return NewKey(_existing(client, wanted, now), secret, True)
-    return NewKey(_existing(client, wanted, now), None, False)
+    key = _existing(client, wanted, now) if answer is None else _key(answer)
+    return NewKey(key, secret if value is None else None, answer is not None or value is None)
 
 
 def find_key(client: typesense.Client, id_: int) -> Key:
@@ -177,18 +177,13 @@ def delete_key(client: typesense.Client, key: Key) -> None:
         client.api_call.delete(path("keys", str(key.id)), dict[str, Any])
 
 
-def check_value(value: str, admin_key: str) -> str:
-    """Return a value that a user wants for a key, or raise UsageProblem, which does not repeat it.
-
-    `admin_key` is the key in use: as the value of another one it would go to the public.
-    """
+def check_value(value: str) -> str:
+    """Return a value that a user wants for a key, or raise UsageProblem, which does not repeat it."""
     if not _VALUE.fullmatch(value) or not SHORTEST_VALUE <= len(value) <= LONGEST_VALUE:
         raise UsageProblem(
             f"this value cannot be a key: use {SHORTEST_VALUE} to {LONGEST_VALUE} letters, digits and signs "
             "of ASCII, without blanks"
         )
-    if secrets.compare_digest(value, admin_key):
-        raise UsageProblem("this value is the key in TYPESENSE_API_KEY, which may do more: give another")
     return value
 
 

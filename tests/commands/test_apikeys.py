@@ -209,6 +209,7 @@ def test_the_same_value_for_something_else_is_refused(run: Run) -> None:
         (("list", "--yes"), "unknown option '--yes'"),
         (("delete", "--yes"), "an argument is missing"),
         (("delete", "x", "--yes"), "'x' is not the id of a key"),
+        (("delete", "9" * 5000, "--yes"), "999' is not the id of a key"),
         (("delete", "99999", "--yes"), "there is no key 99999; `scrapy apikeys list` shows all"),
         (("delete", "0"), "There is nobody to ask: give --yes"),
     ],

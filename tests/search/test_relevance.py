@@ -255,6 +255,19 @@ def test_a_key_that_may_not_write_synonyms_costs_the_synonyms_not_the_crawl(
     client.api_call.delete(f"/keys/{made['id']}", dict)
 
 
+def test_a_server_that_fails_is_not_taken_for_one_that_refuses(
+    typesense_server: Server, tmp_path: Path
+) -> None:
+    settings = TypesenseSettings(
+        *typesense_server[:3], typesense_server.api_key, timeout=60, folder=tmp_path, linger=0
+    )
+    with connect(settings) as connection:
+        connection.client = client_of(typesense_server._replace(port=1))
+        with pytest.raises(SearchError, match="ConnectError"):
+            prepare_search(connection, Collection("words", "words-1", 0, 0), GROUPS)
+        connection.client.api_call.close()
+
+
 class Newer:
     """What Typesense 30 does with sets of synonyms and curations, as documented; it notes what is written."""
 
