@@ -19,8 +19,9 @@ from scrapy.exceptions import UsageError
 from scrapy.settings import BaseSettings
 
 from pyf_scrapy.commands.output import ExitCode, complain, reported
-from pyf_scrapy.exceptions import UsageProblem
+from pyf_scrapy.exceptions import SearchError, UsageProblem
 from pyf_scrapy.profiles import Profile, load_profiles, select
+from pyf_scrapy.search.connection import Connection, TypesenseSettings, connect
 
 _COLLECTION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
@@ -78,6 +79,14 @@ class PyfCommand(ScrapyCommand):
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
         self.exitcode = reported(self.name, lambda: self.execute(args, opts))
+
+    def connected(self, *, is_new: bool = False) -> Connection:
+        """A way to the search server, for `with`. Raises UsageProblem, SearchError: also when the one that
+        starts by itself has nothing yet, unless it may be new."""
+        settings = TypesenseSettings.from_settings(self.project_settings)
+        if settings.host is None and not is_new and not settings.folder.exists():
+            raise SearchError(f"there is no search server in {settings.folder} yet; a crawl makes it")
+        return connect(settings)
 
     def profiles(self) -> dict[str, Profile]:
         """All profiles by key. Raises ProfileError."""

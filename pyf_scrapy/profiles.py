@@ -21,7 +21,7 @@ import msgspec
 
 from pyf_scrapy.environment import project_folder
 from pyf_scrapy.exceptions import ProfileError
-from pyf_scrapy.profiles_file import did_you_mean, parse_profiles, read_limited
+from pyf_scrapy.profiles_file import SynonymGroup, did_you_mean, parse_profiles, read_limited
 
 FILE_NAME = "profiles.yaml"
 ALL = "all"  # selects every profile
@@ -38,7 +38,8 @@ class Profile:
 
     `classifiers` cover themselves and what stands below them. `hints` are words that members probably
     have in their names, `include` and `exclude` globs of names (any spelling). `releases`: None = all,
-    1 = the latest, N = the newest N. `warnings` are remarks of the reader of profiles.yaml.
+    1 = the latest, N = the newest N. `synonyms` say which words of a search mean the same. `warnings` are
+    remarks of the reader of profiles.yaml.
     """
 
     key: str
@@ -49,6 +50,7 @@ class Profile:
     exclude: tuple[str, ...] = ()
     collection: str = ""
     releases: int | None = None
+    synonyms: tuple[SynonymGroup, ...] = ()
     warnings: tuple[str, ...] = field(default=(), compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -90,6 +92,7 @@ class Profile:
             "exclude": list(self.exclude),
             "collection": self.collection,
             "releases": self.releases,
+            "synonyms": [{"words": list(group.words), "root": group.root} for group in self.synonyms],
         }
 
     @classmethod

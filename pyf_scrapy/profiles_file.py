@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from importlib.resources.abc import Traversable
 from typing import Any, NoReturn
 
@@ -19,15 +20,17 @@ from pyf_scrapy.exceptions import ProfileError
 MAX_BYTES = 200_000  # PyYAML reads about 100 kB a second
 MAX_ENTRIES = 20_000  # list entries of the whole file, counted after aliases
 MAX_TEXT = 200
+MAX_SYNONYMS = 500  # groups of a profile; each is a request when it is new
 
 LISTS = ("classifiers", "hints", "include", "exclude")
-_KNOWN = ("name", *LISTS)
+KEYS = ("name", *LISTS, "synonyms")
 _RESERVED = ("all",)  # means every profile on the command line
 
 _KEY = re.compile(r"(?=.{1,63}\Z)[a-z][a-z0-9_]*(-[a-z0-9_]+)*")
 _VERSIONED = re.compile(r".*-[0-9]+")
 _HINT = re.compile(r"[A-Za-z0-9]+([-_.]+[A-Za-z0-9]+)*")
 _GLOB = re.compile(r"([A-Za-z0-9._*?-]|\[!?[A-Za-z0-9._-]+\])+")
+_WORD = re.compile(r"[^\W_]")
 
 _TEXT_TAG = "tag:yaml.org,2002:str"
 _TYPES = {
@@ -47,6 +50,15 @@ _REMEDIES = (
 )
 
 
+@dataclass(frozen=True)
+class SynonymGroup:
+    """Words, or several with blanks between them, that stand for each other in a search; with `root` only it
+    finds the words too, and none of them finds it."""
+
+    words: tuple[str, ...]
+    root: str = ""
+
+
 def read_limited(file: Traversable) -> bytes:
     """The bytes of a file, at most MAX_BYTES. Raises ProfileError when it is larger or cannot be read."""
     try:
@@ -60,7 +72,8 @@ def read_limited(file: Traversable) -> bytes:
 
 
 def parse_profiles(data: bytes, source: str) -> dict[str, dict[str, Any]]:
-    """key -> name, lists (tuples of str) and `warnings` of each profile, in the order of the file.
+    """key -> name, lists (tuples of str), `synonyms` (tuple of SynonymGroup) and `warnings` of each profile,
+    in the order of the file.
 
     `source` names the file in messages. Raises ProfileError (`source:line: what; remedy`) only.
     """
@@ -145,10 +158,12 @@ class _Reader:
                 fields[name] = self._text(value, what)
             elif name in LISTS:
                 fields[name] = tuple(self._list(value, name, what))
+            elif name == "synonyms":
+                fields[name] = tuple(dict.fromkeys(self._synonyms(value, what)))
             else:
                 line = name_node.start_mark.line + 1
                 warnings.append(
-                    f"line {line}: unknown key {name[:80]!r} is ignored{did_you_mean(name, _KNOWN)}"
+                    f"line {line}: unknown key {name[:80]!r} is ignored{did_you_mean(name, KEYS)}"
                 )
         if "name" not in fields:
             self._fail(key_node, f"profile {key!r} has no name; add `name: ...`")
@@ -158,7 +173,42 @@ class _Reader:
             )
         return {**fields, "warnings": tuple(warnings)}
 
-    def _list(self, node: yaml.Node, name: str, what: str) -> Iterator[str]:
+    def _synonyms(self, node: yaml.Node, what: str) -> Iterator[SynonymGroup]:
+        entries = self._nodes(node, what)
+        if len(entries) > MAX_SYNONYMS:
+            self._fail(node, f"{what} has more than {MAX_SYNONYMS} entries; remove some")
+        for entry in entries:
+            if not isinstance(entry, yaml.MappingNode):
+                words = self._words(entry, f"an entry in {what}")
+                if len(words) < 2:
+                    self._fail(entry, f"an entry in {what} has one word only; add what means the same")
+                yield SynonymGroup(words)
+                continue
+            parts = {key: value for key, _, value in self._pairs(entry, f"an entry in {what}")}
+            if parts.keys() != {"root", "synonyms"}:
+                self._fail(
+                    entry, f"an entry in {what} must be a list of words, or `root: ...` and `synonyms: [...]`"
+                )
+            root = self._word(parts["root"], f"a root in {what}")
+            words = self._words(parts["synonyms"], f"synonyms of {root!r} in {what}")
+            if root.casefold() in map(str.casefold, words):
+                self._fail(entry, f"{root!r} is among its own synonyms; remove it there")
+            yield SynonymGroup(words, root)
+
+    def _words(self, node: yaml.Node, what: str) -> tuple[str, ...]:
+        words: dict[str, str] = {}
+        for entry in self._nodes(node, what):
+            word = self._word(entry, f"a word of {what}")
+            words.setdefault(word.casefold(), word)
+        return tuple(words.values())
+
+    def _word(self, node: yaml.Node, what: str) -> str:
+        word = self._text(node, what)
+        if not _WORD.search(word):
+            self._fail(node, f"{what} has no letter or digit: {word!r}; a search could not find it")
+        return word
+
+    def _nodes(self, node: yaml.Node, what: str) -> list[yaml.Node]:
         if not isinstance(node, yaml.SequenceNode):
             self._fail(node, f"{what} must be a list, not {_describe(node)}; begin each entry with `- `")
         if not node.value:
@@ -166,8 +216,12 @@ class _Reader:
         self._entries += len(node.value)
         if self._entries > MAX_ENTRIES:
             self._fail(node, f"more than {MAX_ENTRIES:,} list entries; split the file")
+        nodes: list[yaml.Node] = node.value
+        return nodes
+
+    def _list(self, node: yaml.Node, name: str, what: str) -> Iterator[str]:
         seen = set()
-        for entry_node in node.value:
+        for entry_node in self._nodes(node, what):
             entry = self._text(entry_node, f"an entry in {what}")
             if name == "hints" and not _HINT.fullmatch(entry):
                 self._fail(

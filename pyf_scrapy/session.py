@@ -22,6 +22,7 @@ from pyf_scrapy.search.collections import Collection, ensure_collection, ids_by_
 from pyf_scrapy.search.connection import Connection, TypesenseSettings, connect
 from pyf_scrapy.search.documents import FORMAT
 from pyf_scrapy.search.marks import Marking
+from pyf_scrapy.search.relevance import prepare_search
 from pyf_scrapy.search.switch import finish_switch
 from pyf_scrapy.store import Store
 from pyf_scrapy.store.locks import FileLock
@@ -201,6 +202,7 @@ class Session:
                 doubtful=mark.is_doubtful,
             )
             mark.renew()
+            prepare_search(connection, collection, profile.synonyms)
         return profile, collection
 
     def _refuse_shared(self, collection: Collection) -> None:
@@ -224,8 +226,10 @@ class Session:
         known = self.store.collection(profile.collection)
         if target.as_made:
             if known is None:
-                names = ", ".join(row.collection for row in self.store.collections()) or "none"
-                raise UsageProblem(f"nothing was crawled for {profile.collection!r}; the store knows {names}")
+                others = ", ".join(row.collection for row in self.store.collections()) or "none"
+                raise UsageProblem(
+                    f"nothing was crawled for {profile.collection!r}; the store knows {others}"
+                )
             made = Profile.from_definition(known.definition)
             releases = profile.releases if target.releases_given else known.releases
             made = replace(made, collection=profile.collection, releases=releases)

@@ -40,6 +40,7 @@ PROFILE_KEYS = {
     "hints": "words that members probably have in their names; these are fetched first",
     "include": "names that belong to it whatever their classifiers; `*`, `?` and `[abc]` as in file names",
     "exclude": "names that never belong to it; beats `include`",
+    "synonyms": "words that mean the same in a search, see [Relevance](#relevance)",
 }
 
 SPIDERS = {

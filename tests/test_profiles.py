@@ -25,7 +25,7 @@ from pyf_scrapy.profiles import (
     select,
     unknown_classifiers,
 )
-from pyf_scrapy.profiles_file import parse_profiles
+from pyf_scrapy.profiles_file import SynonymGroup, parse_profiles
 
 ROOT = Path(__file__).parents[1]
 
@@ -160,7 +160,13 @@ class TestHinted:
 class TestDefinition:
     def test_a_stored_profile_is_the_same_profile(self) -> None:
         stored = profile(
-            classifiers=("A",), include=("b*",), exclude=("c",), hints=("d",), releases=3, collection="y"
+            classifiers=("A",),
+            include=("b*",),
+            exclude=("c",),
+            hints=("d",),
+            releases=3,
+            collection="y",
+            synonyms=(SynonymGroup(("e", "f g")), SynonymGroup(("h",), root="i")),
         )
         assert Profile.from_definition(stored.definition()) == stored
 
@@ -183,11 +189,43 @@ class TestFile:
 
     def test_all_keys(self, load: Load) -> None:
         text = (
-            'profiles: {a: {name: A, classifiers: ["*", "*"], hints: [h], include: [i.*], exclude: ["*e"]}}'
+            'profiles: {a: {name: A, classifiers: ["*", "*"], hints: [h], include: [i.*], exclude: ["*e"], '
+            "synonyms: [[form, Form, C++, a b], {root: d, synonyms: [f]}, [form, C++, a b]]}}"
         )
         assert load(text) == {
-            "a": Profile("a", "A", classifiers=("*",), hints=("h",), include=("i.*",), exclude=("*e",))
+            "a": Profile(
+                "a",
+                "A",
+                classifiers=("*",),
+                hints=("h",),
+                include=("i.*",),
+                exclude=("*e",),
+                synonyms=(SynonymGroup(("form", "C++", "a b")), SynonymGroup(("f",), root="d")),
+            )
         }
+
+    @pytest.mark.parametrize(
+        ("synonyms", "what"),
+        [
+            ("form", "synonyms of profile 'p' must be a list, not a text; begin each"),
+            ("[]", "synonyms of profile 'p' is an empty list"),
+            ("[form, survey]", "an entry in synonyms of profile 'p' must be a list, not a text"),
+            ("[[form]]", "an entry in synonyms of profile 'p' has one word only; add what means the same"),
+            ("[[form, FORM]]", "has one word only"),
+            ("[[form, 2]]", "must be text, not a number; put it in quotes"),
+            ("[[form, '--']]", "has no letter or digit: '--'; a search could not find it"),
+            ("[{root: a}]", "must be a list of words, or `root: ...` and `synonyms: [...]`"),
+            ("[{root: a, synonyms: [b], x: c}]", "must be a list of words, or `root: ...`"),
+            ("[{root: a, synonyms: b}]", "synonyms of 'a' in synonyms of profile 'p' must be a list"),
+            ("[{root: a, synonyms: [b, A]}]", "'a' is among its own synonyms; remove it there"),
+            (f"[{', '.join(['[a, b]'] * 501)}]", "has more than 500 entries; remove some"),
+        ],
+    )
+    def test_synonyms_that_cannot_be_meant_so_are_refused(self, load: Load, synonyms: str, what: str) -> None:
+        with pytest.raises(ProfileError) as caught:
+            load(f"profiles:\n  p:\n    name: x\n    include: [a]\n    synonyms: {synonyms}\n")
+        assert what in str(caught.value)
+        assert ".yaml:5: " in str(caught.value)
 
     def test_included_names_alone_make_a_profile(self, load: Load) -> None:
         assert load("profiles: {mine: {name: Mine, include: [plone.api]}}")["mine"].matches("plone-api", ())

@@ -13,7 +13,7 @@ from scrapy.settings import Settings
 
 from pyf_scrapy.commands.output import ExitCode
 from pyf_scrapy.extensions.outcome import FIGURES
-from pyf_scrapy.profiles_file import LISTS, parse_profiles
+from pyf_scrapy.profiles_file import KEYS, parse_profiles
 from pyf_scrapy.search.schema import SCHEMA
 from pyf_scrapy.settings_table import SETTINGS
 from tests import readme_tables
@@ -58,7 +58,7 @@ class TestTables:
         assert set(ARGUMENTS) == set().union(*(spider.known_arguments for spider in spiders.values()))
 
     def test_all_keys_of_a_profile(self) -> None:
-        assert set(PROFILE_KEYS) == {"name", *LISTS}
+        assert set(PROFILE_KEYS) == set(KEYS)
 
     def test_all_figures_of_the_summary(self) -> None:
         assert set(FIGURE_MEANINGS) == set(FIGURES)
@@ -147,7 +147,7 @@ class TestNames:
         assert block
         text = re.sub(r"^ {4}", "", block[0], flags=re.MULTILINE)
         (fields,) = parse_profiles(text.encode(), "README.md").values()
-        assert {"name", *LISTS, "warnings"} == set(fields)
+        assert {*KEYS, "warnings"} == set(fields)
         assert not fields["warnings"]
 
     def test_links_within_it_lead_somewhere(self) -> None:

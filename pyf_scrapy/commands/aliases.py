@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import time
 
 from pyf_scrapy.command import Action, ActionCommand
 from pyf_scrapy.commands.output import ExitCode, confirmed, print_json, print_table, print_text
 from pyf_scrapy.search.administration import delete_alias, list_aliases, set_alias
-from pyf_scrapy.search.connection import TypesenseSettings, connect
+from pyf_scrapy.search.keys import keys_lacking
 
 
 def _confirmation(parser: argparse.ArgumentParser) -> None:
@@ -31,7 +32,7 @@ class Command(ActionCommand):
         return "List, set and delete the names under which collections are searched"
 
     def do_list(self, args: list[str], opts: argparse.Namespace) -> int:
-        with connect(TypesenseSettings.from_settings(self.project_settings)) as connection:
+        with self.connected() as connection:
             aliases = list_aliases(connection.client)
         if opts.json:
             print_json({"aliases": aliases})
@@ -41,21 +42,25 @@ class Command(ActionCommand):
 
     def do_set(self, args: list[str], opts: argparse.Namespace) -> int:
         alias, collection = args
-        with connect(TypesenseSettings.from_settings(self.project_settings)) as connection:
+        with self.connected() as connection:
             before = set_alias(connection.client, alias, collection)
+            lacking = keys_lacking(connection.client, alias, collection, int(time.time()))
         if opts.json:
-            print_json({"alias": alias, "collection": collection, "before": before})
+            keys = [{"id": key.id, "description": key.description} for key in lacking]
+            print_json({"alias": alias, "collection": collection, "before": before, "keys_lacking": keys})
         else:
             moved = f", before to {before}" if before not in (None, collection) else ""
             print_text(f"{alias} points to {collection}{moved}.")
+            for key in lacking:
+                print_text(f"Key {key.id} ({key.description}) cannot search by this name: make a new one.")
         return ExitCode.OK
 
     def do_delete(self, args: list[str], opts: argparse.Namespace) -> int:
         [alias] = args
-        with connect(TypesenseSettings.from_settings(self.project_settings)) as connection:
+        with self.connected() as connection:
             if not confirmed(f"Take the alias {alias} away? Nobody finds anything by it then.", yes=opts.yes):
                 print_text("Nothing was changed.")
-                return ExitCode.FAILED
+                return ExitCode.OK
             collection = delete_alias(connection.client, alias)
         if opts.json:
             print_json({"alias": alias, "collection": collection})

@@ -34,7 +34,6 @@ from pyf_scrapy.search.administration import (
     list_collections,
 )
 from pyf_scrapy.search.collections import check_alias
-from pyf_scrapy.search.connection import TypesenseSettings, connect
 from pyf_scrapy.session import Target
 from pyf_scrapy.takeover import take_over
 
@@ -88,7 +87,7 @@ class Command(ActionCommand):
         return "List, create, make anew, copy and delete collections of the search server"
 
     def do_list(self, args: list[str], opts: argparse.Namespace) -> int:
-        with connect(TypesenseSettings.from_settings(self.project_settings)) as connection:
+        with self.connected() as connection:
             found = list_collections(connection.client)
         if opts.json:
             print_json({"collections": found})
@@ -111,7 +110,7 @@ class Command(ActionCommand):
         return ExitCode.OK
 
     def do_create(self, args: list[str], opts: argparse.Namespace) -> int:
-        with connect(TypesenseSettings.from_settings(self.project_settings)) as connection:
+        with self.connected(is_new=True) as connection:
             made = create_collection(connection.client, args[0])
         if opts.json:
             print_json({"collection": made.name, "alias": made.alias})
@@ -121,11 +120,11 @@ class Command(ActionCommand):
 
     def do_delete(self, args: list[str], opts: argparse.Namespace) -> int:
         [name] = args
-        with connect(TypesenseSettings.from_settings(self.project_settings)) as connection:
+        with self.connected() as connection:
             state = deletable(connection.client, name)
             if not confirmed(f"Delete {name} with {state.documents:,} documents?", yes=opts.yes):
                 print_text("Nothing was changed.")
-                return ExitCode.FAILED
+                return ExitCode.OK
             delete_collection(connection.client, name)
         if opts.json:
             print_json({"collection": name, "documents": state.documents})
@@ -140,7 +139,7 @@ class Command(ActionCommand):
         question = f"Delete the old collection of {target.profile.collection} after the switch?"
         if opts.delete_old and not confirmed(question, yes=opts.yes):
             print_text("Nothing was changed.")
-            return ExitCode.FAILED
+            return ExitCode.OK
         with progress_bar() as progress:
             made = _run(
                 recreate(
@@ -161,7 +160,7 @@ class Command(ActionCommand):
     def do_migrate(self, args: list[str], opts: argparse.Namespace) -> int:
         source, target = args
         with (
-            connect(TypesenseSettings.from_settings(self.project_settings)) as connection,
+            self.connected() as connection,
             progress_bar() as progress,
         ):
             done = migrate(connection.client, source, target, progress)
@@ -216,6 +215,7 @@ def _print_recreated(made: Recreated) -> None:
             "collection": f"{made.new}, before {made.old}{' (deleted)' if made.old_deleted else ''}",
             "aliases": ", ".join(made.aliases),
             "documents": f"{made.documents:,} of {made.packages:,} packages, before {made.old_documents:,}",
+            "carried over": f"{made.synonyms:,} synonyms, {made.overrides:,} overrides",
             "took": f"{made.seconds:.1f} s",
         }
     )

@@ -21,6 +21,7 @@ from pyf_scrapy.search.administration import drop_collection, exists, list_alias
 from pyf_scrapy.search.calls import get, path
 from pyf_scrapy.search.collections import create_physical, ids_by_package
 from pyf_scrapy.search.marks import Marking
+from pyf_scrapy.search.relevance import Carried, carry_over
 from pyf_scrapy.search.switch import switch
 from pyf_scrapy.session import Session, Target
 from pyf_scrapy.store.indexing import shape_of
@@ -37,6 +38,7 @@ ROUNDS = 10
 @dataclass
 class Recreated:
     """What was done: `old_documents` and `documents` are the numbers in the old and the new collection,
+    `synonyms` and `overrides` those (or sets of them) that were carried over,
     `refused` has why documents or packages are not in the new one (only with `accept_losses`)."""
 
     collection: str
@@ -46,6 +48,8 @@ class Recreated:
     documents: int
     packages: int
     aliases: tuple[str, ...]
+    synonyms: int
+    overrides: int
     seconds: float
     old_deleted: bool = False
     refused: dict[str, str] = field(default_factory=dict)
@@ -84,6 +88,7 @@ class _Recreation:
         self.progress = progress
         self.accept_losses = accept_losses
         self.moved: tuple[str, ...] = ()
+        self.carried = Carried()
 
     @property
     def client(self) -> typesense.Client:
@@ -126,6 +131,8 @@ class _Recreation:
             documents=documents,
             packages=packages,
             aliases=self.moved,
+            synonyms=len(self.carried.synonyms),
+            overrides=len(self.carried.overrides),
             seconds=round(seconds, 1),
             old_deleted=delete_old,
             refused=filler.refused,
@@ -151,6 +158,7 @@ class _Recreation:
         connection = self.session.connection
         self.store.save_rebuild(self.alias, Rebuild(self.old, new, connection.identity))
         created_at = create_physical(self.client, new)
+        self.carried = carry_over(self.client, connection.version, self.old, new)
         self.store.open_collection(
             new, known.definition, known.releases, new, created_at, connection.identity
         )

@@ -13,9 +13,18 @@ from urllib.parse import quote
 
 import httpx
 import typesense
-from typesense.exceptions import ObjectNotFound, RequestUnauthorized, TypesenseClientError
+from typesense.exceptions import (
+    ObjectNotFound,
+    RequestForbidden,
+    RequestMalformed,
+    RequestUnauthorized,
+    TypesenseClientError,
+)
 
 from pyf_scrapy.exceptions import SearchError
+
+#: How a server, or a key with fewer rights, says that it does not allow something or does not know it.
+REFUSALS = (ObjectNotFound, RequestForbidden, RequestMalformed, RequestUnauthorized)
 
 
 @contextmanager

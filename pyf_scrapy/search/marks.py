@@ -12,17 +12,9 @@ import secrets
 from typing import Any
 
 import typesense
-from typesense.exceptions import (
-    ObjectNotFound,
-    RequestForbidden,
-    RequestMalformed,
-    RequestUnauthorized,
-)
 
-from pyf_scrapy.search.calls import failures, path
+from pyf_scrapy.search.calls import REFUSALS, failures, path
 from pyf_scrapy.store import Store
-
-_REFUSALS = (ObjectNotFound, RequestForbidden, RequestMalformed, RequestUnauthorized)
 
 
 class Marking:
@@ -62,7 +54,7 @@ def _read(client: typesense.Client, name: str) -> tuple[bool, str]:
         try:
             # All of them, because 0.24.1 answers 404 for each by its name.
             presets = client.api_call.get("/presets", dict[str, Any]).get("presets", [])
-        except _REFUSALS:
+        except REFUSALS:
             return False, ""
     values = [preset["value"] for preset in presets if preset["name"] == name]
     return True, str(values[0].get("mark", "")) if values else ""
@@ -73,6 +65,6 @@ def _write(client: typesense.Client, name: str, mark: str) -> bool:
     with failures("marking the collection"):
         try:
             client.api_call.put(path("presets", name), dict[str, Any], body={"value": {"mark": mark}})
-        except _REFUSALS:
+        except REFUSALS:
             return False
     return True

@@ -48,9 +48,11 @@ QUERY_FIELDS = (
     QueryField("maintainer", 2, typos=1),
     QueryField("changelog", 1),
 )
-#: After the preferences of a query and the match of its words.
-QUALITY = "health_score:desc"
 FACETS = ("framework_versions", "python_versions")
+LATEST = "is_latest:true"
+#: After the preferences of a query.
+ORDER = "_text_match:desc,health_score:desc"
+PER_PAGE = 20
 
 #: The keys of a row; a field that a document lacks is None.
 ROW_FIELDS = (
@@ -96,13 +98,27 @@ def filter_value(value: str) -> str:
     return f"`{value.replace('`', '')}`"
 
 
+def search_defaults() -> dict[str, Any]:
+    """The parameters of a search that are the same for every query; front ends get them as a preset."""
+    return _query_parameters() | {
+        "filter_by": LATEST,
+        "sort_by": ORDER,
+        "facet_by": ",".join(FACETS),
+        "max_facet_values": MAX_FACET_VALUES,
+        "group_by": "name_normalized",
+        "group_limit": 1,
+        "include_fields": ",".join(ROW_FIELDS),
+        "per_page": PER_PAGE,
+    }
+
+
 def search(
     client: typesense.Client,
     collection: str,
     query: str,
     *,
     page: int = 1,
-    per_page: int = 20,
+    per_page: int = PER_PAGE,
     filter_by: str = "",
     sort_by: str = "",
     facet_by: Sequence[str] = FACETS,
@@ -123,23 +139,19 @@ def search(
     if all_releases:
         scope, order = "", "is_latest:desc,_text_match:desc,version_sortable:desc"
     else:
-        scope = " || ".join(["is_latest:true", *_claims(versions)])
-        order = f"{_preferences(query, versions)}_text_match:desc,{QUALITY}"
+        scope = " || ".join([LATEST, *_claims(versions)])
+        order = f"{_preferences(query, versions)}{ORDER}"
     filters = [f"({part})" for part in (scope, filter_by) if part]
     result = searches(
         client,
         [
-            _query_parameters()
+            search_defaults()
             | {
                 "collection": collection,
                 "q": query or "*",
                 "filter_by": " && ".join(filters),
                 "sort_by": sort_by or order,
                 "facet_by": ",".join(facet_by),
-                "max_facet_values": MAX_FACET_VALUES,
-                "group_by": "name_normalized",
-                "group_limit": 1,
-                "include_fields": ",".join(ROW_FIELDS),
                 "page": page,
                 "per_page": per_page,
             }

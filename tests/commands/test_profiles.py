@@ -75,6 +75,7 @@ def test_json_for_scripts(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
         "include": [],
         "exclude": [],
         "collection": "flask",
+        "synonyms": [],
         "warnings": [],
     }
 

@@ -20,7 +20,8 @@ from pyf_scrapy.replica.options import Options
 from pyf_scrapy.replica.runner import Handle, running_replica
 from pyf_scrapy.search.embedded import Server
 from tests.commands.world import run_in
-from tests.crawling import CHECKOUT, Place
+from tests.conftest import kill_server
+from tests.crawling import CHECKOUT, EmbeddedPlace, Place
 
 TRANSCRIPTS = Path(__file__).parents[1] / "transcripts"
 OPTIONS = Options(
@@ -34,6 +35,9 @@ CHANGING = (
     (re.compile(r"\b\d+\.\d s\b"), "<seconds>"),
     (re.compile(r'("(?:created_at|seconds|started_at|finished_at)": )[\d.]+'), r"\1<number>"),
     (re.compile(r"127\.0\.0\.1:\d+"), "<server>"),
+    (re.compile(r"\b[0-9a-f]{32}\b"), "<key>"),
+    (re.compile(r'(prefix"?:? *"?)[\w-]{4}\b'), r"\1<key>"),
+    (re.compile(r"(?<=  )[\w-]{4}\.\.\."), "<key>"),
 )
 
 
@@ -54,14 +58,18 @@ def test_a_session_reads_as_it_is_written_down(
 ) -> None:
     monkeypatch.chdir(CHECKOUT)
     monkeypatch.setenv("COLUMNS", "100")
+    # The numbers of its keys tell how many were made before.
     place = Place(tmp_path / "data", replica.url, empty_index)
+    if name == "apikeys":
+        place = EmbeddedPlace(tmp_path / "data", replica.url)
     path = TRANSCRIPTS / f"{name}.txt"
     lines = [line for line in path.read_text().splitlines() if line.startswith(("$ ", "# "))]
-    printed = [line for typed in lines for line in _session(typed, place, capsys)]
-    text = "\n".join(printed).strip() + "\n"
-    for pattern, word in CHANGING:
-        text = pattern.sub(word, text)
-    text = text.replace(str(tmp_path), "<folder>")
+    try:
+        printed = [line for typed in lines for line in _session(typed, place, capsys)]
+    finally:
+        if (tmp_path / "data" / "typesense").exists():
+            kill_server(tmp_path / "data" / "typesense")
+    text = "\n".join(printed).strip().replace(str(tmp_path), "<folder>") + "\n"
     if os.environ.get("PYF_WRITE_TRANSCRIPTS"):
         path.write_text(text)
     assert text == path.read_text()
@@ -79,7 +87,10 @@ def _session(typed: str, place: Place, capsys: pytest.CaptureFixture[str]) -> It
     capsys.readouterr()
     code = run_in(place, *words[1:])
     output, errors = capsys.readouterr()
-    yield from (line.rstrip() for line in (output + errors).rstrip("\n").split("\n"))
+    text = (output + errors).rstrip("\n")
+    for pattern, word in CHANGING:
+        text = pattern.sub(word, text)
+    yield from (line.rstrip() for line in text.split("\n"))
     if code:
         yield f"[{code}]"
     yield ""
