@@ -76,6 +76,23 @@ async def test_the_new_collection_has_the_same_documents_and_pypi_is_not_asked(
     assert place.documents("packages") == before
 
 
+async def test_what_the_operator_taught_the_search_is_carried_over(place: Place) -> None:
+    """Else searches get worse by a recreation, and nobody knows why."""
+    await place.crawl("pypi", profile="plone")
+    synonym = {"synonyms": ["gizmo", "widget"]}
+    override = {"rule": {"query": "gizmo", "match": "exact"}, "excludes": [{"id": "x==1"}]}
+    with place.connection() as connection:
+        calls = connection.client.api_call
+        calls.put("/collections/plone-1/synonyms/theirs", dict, body=synonym)
+        calls.put("/collections/plone-1/overrides/theirs", dict, body=override)
+        ours = calls.get("/collections/plone-1/synonyms", dict)["synonyms"]
+        made = await made_anew(place)
+        assert calls.get("/collections/plone-2/synonyms", dict)["synonyms"] == ours
+        [kept] = calls.get("/collections/plone-2/overrides", dict)["overrides"]
+    assert (kept["id"], kept["excludes"]) == ("theirs", override["excludes"])
+    assert (made.synonyms, made.overrides) == (len(ours), 1)
+
+
 async def test_documents_that_the_new_schema_refuses_stop_it(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:

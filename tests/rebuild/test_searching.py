@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from pyf_scrapy.replica.options import Options
 from pyf_scrapy.replica.runner import Handle, running_replica
 from pyf_scrapy.search.administration import list_aliases, set_alias
 from pyf_scrapy.search.embedded import Server
+from pyf_scrapy.search.keys import create_search_key
 from tests.crawling import Place
 from tests.rebuild.test_recreate import PLONE, made_anew
 from tests.soak import seed
@@ -24,10 +26,11 @@ WRITTEN = 5  # packages that get releases meanwhile
 
 
 def search_key(place: Place) -> str:
-    """A key that may search by the alias and do nothing else."""
-    body = {"description": "people", "actions": ["documents:search"], "collections": ["packages"]}
+    """The value of a key that may search and do nothing else."""
     with place.connection() as connection:
-        return str(connection.client.api_call.post("/keys", dict, body=body)["value"])
+        made = create_search_key(connection.client, ["packages"], "people", now=int(time.time()))
+    assert made.value is not None
+    return made.value
 
 
 class People:
