@@ -267,6 +267,22 @@ class FailureRow:
     next_try: int
 
 
+class Queued(NamedTuple):
+    """A name that waits to be asked about, since `at`; `source` is what queued it ("queue add")."""
+
+    normalized_name: str
+    at: int
+    source: str
+
+
+class QueuedBySource(NamedTuple):
+    """How many names wait that `source` queued, and since when the first one does."""
+
+    source: str
+    names: int
+    oldest_at: int
+
+
 class Run(NamedTuple):
     """One run of a spider; `finished_at` None = running or killed."""
 

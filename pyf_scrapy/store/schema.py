@@ -11,7 +11,7 @@ from pyf_scrapy.store.database import Database
 from pyf_scrapy.store.tables import meta, metadata, projects
 
 #: The version that this program writes. Raise it together with a step in `MIGRATIONS`.
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 # Spelled out, not made from tables.py: a step stays what it was when the tables change again.
 _STANDINGS_AND_LANES = (
@@ -37,6 +37,11 @@ _ENRICHMENT = (
     total BIGINT, PRIMARY KEY (normalized_name, source))""",
     """CREATE TABLE notes (name TEXT NOT NULL, value JSON NOT NULL, PRIMARY KEY (name))""",
 )
+
+_QUEUE = (
+    """CREATE TABLE queue (normalized_name {name} NOT NULL, at BIGINT NOT NULL, source TEXT NOT NULL,
+    PRIMARY KEY (normalized_name))""",
+)
 _TYPES = {
     "sqlite": {"name": "TEXT", "bytes": "BLOB"},
     "postgresql": {"name": 'TEXT COLLATE "C"', "bytes": "BYTEA"},
@@ -57,6 +62,7 @@ def _adding(statements: Sequence[str]) -> Callable[[Connection], None]:
 MIGRATIONS: dict[int, Callable[[Connection], None]] = {
     1: _adding(_STANDINGS_AND_LANES),
     2: _adding(_ENRICHMENT),
+    3: _adding(_QUEUE),
 }
 
 

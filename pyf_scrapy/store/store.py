@@ -18,12 +18,13 @@ from pyf_scrapy.store.journal import Journal
 from pyf_scrapy.store.lanes import Lanes
 from pyf_scrapy.store.links import Links
 from pyf_scrapy.store.locks import FileLock
+from pyf_scrapy.store.queue import Queue
 from pyf_scrapy.store.repositories import Repositories
 from pyf_scrapy.store.saving import Saving
 from pyf_scrapy.store.standings import Standings
 
 
-class Store(Facts, Saving, Standings, Repositories, Links, Downloads, Lanes, Indexing, Journal):
+class Store(Facts, Saving, Standings, Repositories, Links, Downloads, Lanes, Queue, Indexing, Journal):
     """The facts, their revisions and what the index has of them. Thread-safe, for any number of processes.
 
     `url` is a SQLAlchemy URL (sqlite:////PATH or postgresql+psycopg://...). `pypi_url` is whose facts these

@@ -194,6 +194,14 @@ dedup = Table(
     Column("expires_at", BigInteger, nullable=False),
 )
 
+queue = Table(
+    "queue",
+    metadata,
+    Column("normalized_name", _name, primary_key=True),
+    Column("at", BigInteger, nullable=False),
+    Column("source", Text, nullable=False),
+)
+
 runs = Table(
     "runs",
     metadata,

@@ -63,6 +63,10 @@ class StoreWriter:
         """`Store.clear_failures`."""
         await self._write(self._clear, (tuple(names), stage))
 
+    async def dequeue(self, normalized_name: str) -> None:
+        """`Store.dequeue` for one package."""
+        await self._write(self._store.dequeue, normalized_name)
+
     async def close(self) -> None:
         """Write what is waiting and end the thread; later calls raise StoreError. The store stays open."""
         self._closed = True

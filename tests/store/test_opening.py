@@ -20,6 +20,7 @@ from pyf_scrapy.parsers.records import Contributor, RepositoryRecord
 from pyf_scrapy.store import (
     FeedState,
     IndexRead,
+    Queued,
     RepositoryFacts,
     RepositoryLink,
     Standing,
@@ -189,6 +190,8 @@ def test_the_schemas_of_older_versions_are_opened(tmp_path: Path, old: Path) -> 
         assert store.save_downloads([downloads("some-pkg")]) == 1
         store.remember("name", [1])
         assert store.recall("name") == [1]
+        assert store.enqueue(["new"], 1790001000, "queue add") == 1
+        assert store.queued()[-1] == Queued("new", 1790001000, "queue add")
     Store(f"sqlite:///{tmp_path / 'new.sqlite'}").close()
     assert _columns(path) == _columns(tmp_path / "new.sqlite"), (
         "the tables changed: raise SCHEMA_VERSION and add a step to MIGRATIONS"
@@ -233,6 +236,14 @@ def test_what_version_3_knew_is_still_known(tmp_path: Path) -> None:
         }
         assert store.download_ages(["old-pkg"], "pypistats") == {"old-pkg": 1790000000}
         assert store.recall("github") == {"until": 1790000900}
+
+
+def test_what_version_4_knew_is_still_known(tmp_path: Path) -> None:
+    path = tmp_path / "old.sqlite"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(SCHEMAS[3].read_text())
+    with Store(f"sqlite:///{path}") as store:
+        assert store.queued() == [Queued("old-pkg", 1790000000, "queue add")]
 
 
 def test_a_newer_program_upgrades_and_an_older_one_refuses(
