@@ -97,6 +97,7 @@ ORIGINS = {"seeds": "README", "upstream": "schema", "added": "new"}
 FIGURE_MEANINGS = {
     "listed": ("projects in PyPI's index", ""),
     "to_check": ("those whose serial is not the stored one; repositories or packages to ask about", ""),
+    "queued": ("those that were asked about because somebody queued them (`scrapy queue add NAME`)", ""),
     "fetched": ("projects that PyPI answered for", ""),
     "no_match": ("fetched, but of none of the profiles", ""),
     "empty": ("listed without a release", ""),
@@ -210,15 +211,24 @@ def actions(command: ScrapyCommand) -> list[argparse.Action]:
     return parser(command)._actions
 
 
-def options(command: ScrapyCommand) -> dict[str, str]:
-    """Each option as it is typed -> its help; without those that every command of Scrapy has."""
-    inherited = {option for action in actions(_Plain()) for option in action.option_strings}
-    found = {}
+def options(known: Iterable[argparse.Action]) -> list[tuple[str, str]]:
+    """Each option as it is typed, and its help; without those that every command of Scrapy has."""
+    inherited = {option for action in actions(_Plain()) for option in action.option_strings} | {"-h"}
+    found = []
+    for action in known:
+        names = action.option_strings
+        if names and action.help is not argparse.SUPPRESS and not inherited & set(names):
+            value = "" if action.nargs == 0 else f" {action.metavar or action.dest.upper()}"
+            found.append((f"{', '.join(names)}{value}", (action.help or "") % vars(action)))
+    return found
+
+
+def parts(command: ScrapyCommand) -> dict[str, argparse.ArgumentParser]:
+    """The parsers of what a command can do: `scrapy queue add`."""
+    found: dict[str, argparse.ArgumentParser] = {}
     for action in actions(command):
-        if action.help is argparse.SUPPRESS or inherited & set(action.option_strings):
-            continue
-        value = "" if action.nargs == 0 else f" {action.metavar or action.dest.upper()}"
-        found[f"{', '.join(action.option_strings)}{value}"] = (action.help or "") % vars(action)
+        if isinstance(action, argparse._SubParsersAction):
+            found |= action.choices
     return found
 
 
@@ -281,8 +291,13 @@ def _commands() -> str:
 def _options() -> str:
     having: dict[tuple[str, str], list[str]] = {}
     for name, command in commands().items():
-        for option, text in options(command).items():
-            having.setdefault((option, text), []).append(name)
+        own = options(actions(command))
+        for option in own:
+            having.setdefault(option, []).append(name)
+        for part, its_parser in parts(command).items():
+            for option in options(its_parser._actions):
+                if option not in own:
+                    having.setdefault(option, []).append(f"{name} {part}")
     return table(
         ("option", "commands", "meaning"),
         ((f"`{option}`", ", ".join(names), text) for (option, text), names in having.items()),
