@@ -6,7 +6,14 @@ import argparse
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from pyf_scrapy.commands.output import ExitCode, print_json, print_summary, print_table, print_text
+from pyf_scrapy.commands.output import (
+    ExitCode,
+    output_width,
+    print_json,
+    print_summary,
+    print_table,
+    print_text,
+)
 from pyf_scrapy.dates import minute
 from pyf_scrapy.extensions.progress import duration
 from pyf_scrapy.status import RunLine, run_detail, run_list
@@ -15,6 +22,9 @@ from pyf_scrapy.store.run_reports import Report
 
 #: How many runs are listed when no number is given.
 LAST_RUNS = 20
+
+_FIGURES = ("fetched", "indexed", "failed", "requests")
+_WIDE = 105  # characters that all columns need
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -55,30 +65,40 @@ def _number(text: str) -> int:
 
 
 def _print_table(runs: Sequence[RunLine]) -> None:
+    """A row for each run; where there is no room for so many columns, what it came to stands in one."""
+    is_wide = output_width() >= _WIDE
+    columns = ("spider", "profiles", "took", "outcome", "exit", *_FIGURES, "304")
     print_table(
-        (
-            *("run", "when (UTC)", "spider", "profiles", "took", "outcome", "exit", "fetched"),
-            *("indexed", "failed", "requests", "304"),
-        ),
-        (
-            (
-                run.run,
-                minute(run.started_at),
-                run.spider,
-                ", ".join(run.profiles),
-                _took(run.seconds),
-                run.outcome,
-                run.exit_code,
-                run.fetched,
-                run.indexed,
-                run.failed,
-                run.requests,
-                _percent(run.not_modified),
-            )
-            for run in runs
-        ),
+        ("run", "when (UTC)", *(columns if is_wide else ("spider", "took", "result"))),
+        ((run.run, minute(run.started_at), *(_columns(run) if is_wide else _in_words(run))) for run in runs),
         empty="Nothing has run yet.",
     )
+
+
+def _columns(run: RunLine) -> tuple[object, ...]:
+    share = None if run.not_modified is None else f"{100 * run.not_modified:.0f} %"
+    profiles = ", ".join(run.profiles)
+    return run.spider, profiles, _took(run), run.outcome, run.exit_code, *_figures(run), share
+
+
+def _in_words(run: RunLine) -> tuple[object, ...]:
+    told = [f"{value:,} {name}" for name, value in zip(_FIGURES, _figures(run), strict=True) if value]
+    if run.not_modified:
+        told.append(f"{100 * run.not_modified:.0f} % of the answers 304")
+    return " ".join([run.spider, *run.profiles]), _took(run), ", ".join([_outcome(run), *told])
+
+
+def _figures(run: RunLine) -> tuple[int | None, ...]:
+    """The values of `_FIGURES`."""
+    return run.fetched, run.indexed, run.failed, run.requests
+
+
+def _outcome(run: RunLine) -> str:
+    return run.outcome if run.exit_code is None else f"{run.outcome}, exit code {run.exit_code}"
+
+
+def _took(run: RunLine) -> str | None:
+    return None if run.seconds is None else duration(run.seconds)
 
 
 def _print_run(run: RunLine, report: Report | None) -> None:
@@ -122,9 +142,8 @@ def _facts(run: RunLine, report: Report | None) -> Iterator[tuple[str, object]]:
     yield "profiles", ", ".join(run.profiles)
     yield "started", f"{minute(run.started_at)} UTC"
     if run.seconds is not None:
-        yield "took", duration(run.seconds)
-    code = "" if run.exit_code is None else f", exit code {run.exit_code}"
-    yield "outcome", f"{run.outcome}{code}"
+        yield "took", _took(run)
+    yield "outcome", _outcome(run)
     if report is None:
         return
     yield "told", report.headline
@@ -140,11 +159,3 @@ def _lag(lags: Lags) -> str:
     """How long ago each source had been asked when the report was written."""
     asked = (("feeds", lags.feeds), ("index", lags.index), ("refresh", lags.refresh))
     return ", ".join(f"{name} {'never' if lag is None else duration(lag)}" for name, lag in asked)
-
-
-def _took(seconds: int | None) -> str | None:
-    return None if seconds is None else duration(seconds)
-
-
-def _percent(share: float | None) -> str | None:
-    return None if share is None else f"{100 * share:.0f} %"

@@ -184,7 +184,7 @@ class PackageSpider(AskingSpider):
 
     async def item_failed(self, item: Any, failure: Failure) -> None:
         await super().item_failed(item, failure)
-        if isinstance(item, PackageItem):
+        if isinstance(item, PackageItem) and not item.stored:
             await self.dealt_with(item.normalized_name)
 
     async def dealt_with(self, name: str) -> None:

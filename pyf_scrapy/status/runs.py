@@ -46,7 +46,9 @@ def rate(runs: Sequence[Run], ceiling: float) -> float | None:
 
 def running(settings: Mapping[str, Any], store: Store, spiders: Iterable[str]) -> list[RunState]:
     """The runs of these spiders that are under way in this data folder, the longest one first."""
-    last = [run for spider in spiders for run in store.runs(1, spider=spider) if run.finished_at is None]
+    # Of one that never ran here the store would be searched to its beginning.
+    known = [spider for spider in spiders if run_lock(settings, spider).path.exists()]
+    last = [run for spider in known for run in store.runs(1, spider=spider) if run.finished_at is None]
     states = [run_state(settings, store, run) for run in last]
     return sorted(
         (state for state in states if state.outcome == "running"), key=lambda state: state.started_at

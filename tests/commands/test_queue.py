@@ -83,6 +83,16 @@ class TestAdd:
         assert told in capsys.readouterr().err
         assert not fresh.folder.exists()
 
+    def test_a_stream_that_is_no_list_of_names_is_refused(
+        self, fresh: Place, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("pyf_scrapy.commands.queue._MOST_CHARACTERS", 10)
+        for stream, told in ((b"\xff\n", "is not text"), (b"name\n" * 3, "longer than 10 characters")):
+            monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(stream), encoding="utf-8"))
+            assert run_in(fresh, "queue", "add", "-") == 2
+            assert told in capsys.readouterr().err
+        assert not fresh.folder.exists()
+
 
 @pytest.fixture
 def busy(fresh: Place) -> Place:

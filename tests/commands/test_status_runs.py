@@ -21,8 +21,9 @@ HOSTS = {"pypi.org": {"requests": 10, "answers": 8, "bytes": 1000, "not_modified
 
 
 @pytest.fixture
-def ran(fresh: Place) -> Place:
+def ran(fresh: Place, monkeypatch: pytest.MonkeyPatch) -> Place:
     """Run 1 is done, 2 was killed, 3 was interrupted, 4 runs since an hour."""
+    monkeypatch.setenv("COLUMNS", "80")
     with fresh.store() as store:
         store.start_run("pypi", {"profile": "plone,django"}, START)
         figures = {"fetched": 1234, "packages_indexed": 7, "failed": 1, "hosts": HOSTS, "profiles": ["plone"]}
@@ -52,6 +53,15 @@ def test_the_runs_are_listed_the_last_one_first(
     assert rows["3"] == "2027-01-15 08:05 rss all 10 s interrupted 1 0 0"
     assert rows["2"] == "2027-01-15 08:03 rss killed"
     assert rows["1"] == "2027-01-15 08:00 pypi plone 2 min some failed 3 1,234 7 1 10 25 %"
+
+
+def test_a_narrow_terminal_gets_whole_words(ran: Place, capsys: Capture) -> None:
+    assert run_in(ran, "status", "--runs") == 0
+    printed = capsys.readouterr().out
+    assert all(len(line) <= 80 for line in printed.splitlines())
+    words = " ".join(printed.split())
+    assert "1 2027-01-15 08:00 pypi plone 2 min some failed, exit code 3, 1,234" in words
+    assert "2 2027-01-15 08:03 rss killed" in words
 
 
 def test_so_many_as_wanted_as_json_with_their_reports(ran: Place, capsys: Capture) -> None:

@@ -157,6 +157,22 @@ async def test_rejected_documents_are_a_failure(place: Place, replica: Handle) -
     assert waiting(place) == []
 
 
+async def test_a_package_that_no_pipeline_can_take_is_a_failure(
+    place: Place, replica: Handle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else it would be asked about first in every run, for ever."""
+    broken = replica.replica.members(PLONE)[0]
+    add(place, broken)
+    monkeypatch.setattr("pyf_scrapy.pipelines.versions.version_fields", _broken)
+    await crawl(place, replica, limit="1")
+    assert "nobody foresaw" in failures(place)[broken]
+    assert waiting(place) == []
+
+
+def _broken(version: str, *, yanked: bool) -> None:
+    raise ValueError("nobody foresaw this")
+
+
 async def test_names_that_this_run_leaves_out_go_on_waiting(place: Place, replica: Handle) -> None:
     one, other = of_no_profile(replica)[:2]
     add(place, one, other)
