@@ -15,18 +15,21 @@ from pyf_scrapy.exceptions import ParseError, PyfError, UsageProblem
 
 PACKAGE = Path(pyf_scrapy.exceptions.__file__).parent
 
-#: Parts whose errors end a command before, or without, a run.
+#: Parts whose lines and errors are those of a command, not of a run.
 WITHOUT_RUN = {
     "commands",
     "command.py",
     "demo.py",
     "lookup.py",
+    "rebuild",
     "replica",
+    "schedule",
     "status",
+    "takeover",
     "verify",
 }
 #: Modules of other parts that no run uses.
-OF_COMMANDS = {"search/queries.py", "queue/waiting.py"}
+OF_COMMANDS = {"queue/waiting.py", "search/keys.py", "search/queries.py"}
 
 #: Classes whose text is a message of a run. UsageProblem is told before it, ParseError has a row of its own.
 ERRORS = {
@@ -88,15 +91,17 @@ def _said(node: ast.AST, place: Path) -> Iterator[ast.expr]:
         return
     name = node.func.attr if isinstance(node.func, ast.Attribute) else ast.unparse(node.func)
     owner = ast.unparse(node.func.value) if isinstance(node.func, ast.Attribute) else ""
+    if name == "complain" and place.name == "crawl.py":
+        yield from node.args[1:]
+    if not in_run:
+        return
     if owner == "logger":
         yield node.args[name == "log"]
-    elif (in_run and name in {"say", "_say", "_news", "on"}) or (owner == "problems" and name == "append"):
+    elif name in {"say", "_say", "_news", "on"} or (owner == "problems" and name == "append"):
         yield from node.args[:1]
     elif name == "fail" and owner.endswith("session"):
         yield from node.args[2:]
-    elif name == "complain" and place.name == "crawl.py":
-        yield from node.args[1:]
-    elif name in ERRORS and in_run:
+    elif name in ERRORS:
         yield from node.args[:1]
 
 
