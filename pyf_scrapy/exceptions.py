@@ -83,6 +83,10 @@ class OtherStoreError(StoreError, UsageProblem):
     exit_code = UsageProblem.exit_code
 
 
+class QueueError(PyfError):
+    """Raised by `queue` when Redis cannot be reached or does not do what it is told."""
+
+
 class RenderError(PyfError):
     """Raised by `metadata.renderer` when a README could not be rendered within its bounds."""
 

@@ -33,7 +33,8 @@ class PackageItem:
     never belonged to any: it is only noted as checked. `standing` is what PyPI says beside the serial.
     `stored` = made of what the store has, not of an answer of PyPI; `fresh` = as new as was promised;
     `promised` = the serial that an index lists; `keys` note the entries of feeds that named it; `settled` =
-    nothing is left to do about it; `all_texts` = `descriptions` are of all releases that have any.
+    nothing is left to do about it; `noted` = why that is not so is in the store's failures; `all_texts` =
+    `descriptions` are of all releases that have any.
     """
 
     name: str
@@ -55,6 +56,7 @@ class PackageItem:
     promised: int | None = None
     keys: tuple[str, ...] = ()
     settled: bool = False
+    noted: bool = False
     failures: list[str] = field(default_factory=list)
     versions: dict[str, VersionFields] = field(default_factory=dict)
     descriptions: dict[str, Description] = field(default_factory=dict)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -32,6 +32,22 @@ def existing_collection(
         if get(connection.client, path("collections", collection)) is None:
             raise missing
         yield connection.client
+
+
+def crawls(
+    spider: str, collections: Sequence[str], profiles: Iterable[Profile], others: str | None = None
+) -> list[str]:
+    """The crawls of the profiles of these collections; `others` is for those that have no profile.
+
+    `PROFILE` stands for the one to be chosen where none of the collections has a profile.
+    """
+    keys = {profile.collection: profile.key for profile in profiles}
+    having = [keys[collection] for collection in collections if collection in keys]
+    own = [collection for collection in collections if others and collection not in keys]
+    made = [f"scrapy crawl {others} -a collection={collection}" for collection in own]
+    if having or not own:
+        made.insert(0, f"scrapy crawl {spider} -a profile={','.join(having) or 'PROFILE'}")
+    return made
 
 
 def maker(collection: str, profiles: Iterable[Profile]) -> str:

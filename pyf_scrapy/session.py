@@ -26,6 +26,7 @@ from pyf_scrapy.search.relevance import prepare_search
 from pyf_scrapy.search.switch import finish_switch
 from pyf_scrapy.store import Store
 from pyf_scrapy.store.locks import FileLock
+from pyf_scrapy.store.run_reports import Failures
 from pyf_scrapy.store.writer import StoreWriter
 
 
@@ -67,6 +68,8 @@ class Session:
     def __post_init__(self) -> None:
         #: whether all releases carry text; another run may have given a collection more than our settings say
         self.all_texts = self.settings["DESCRIPTIONS"] == "all"
+        #: what failed in this crawl
+        self.failures = Failures()
         self._opening = asyncio.Lock()
         self._opened = False
         self._run_lock: FileLock | None = None
@@ -97,6 +100,12 @@ class Session:
     def is_open(self) -> bool:
         return self._opened
 
+    @property
+    def has_store(self) -> bool:
+        """Whether the store is open and no other run of the spider uses it, though the search server may have
+        failed to open."""
+        return self._store is not None and self._run_lock is not None
+
     async def open(self) -> None:
         """Take the spider's lock, open the store and the search server, make sure of the collections.
 
@@ -113,7 +122,9 @@ class Session:
 
     async def fail(self, normalized_name: str, stage: str, *reasons: str) -> None:
         """Note in the store that a package failed at `stage` ("project", "release", "index" ...)."""
-        await self.writer.fail(normalized_name, stage, "; ".join(reasons[:5]), int(time.time()))
+        reason = "; ".join(reasons[:5])
+        await self.writer.fail(normalized_name, stage, reason, int(time.time()))
+        self.failures.note(normalized_name, stage, reason)
 
     def stored_item(self, normalized_name: str) -> PackageItem | None:
         """`items.stored_item` with the downloads of DOWNLOADS_SOURCE; blocking. Raises StoreError."""

@@ -107,6 +107,7 @@ EXTENSIONS = {
     "pyf_scrapy.extensions.report.RunReport": 10,
     "pyf_scrapy.extensions.progress.ProgressExtension": 20,
 }
+RUN_REPORT_INTERVAL = 900  # seconds between the reports of a run that ends only when it is interrupted
 PROGRESS_INTERVAL = 30  # seconds between log lines when there is no terminal
 
 # What -O packages.jsonl writes of a PackageItem; documents and descriptions repeat it, rendered.

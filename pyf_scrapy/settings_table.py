@@ -24,6 +24,14 @@ SETTINGS: tuple[Setting, ...] = (
         "PYF_DATA_DIR", ".pyf", "path", "folder of everything that is kept; relative to scrapy.cfg", "Data"
     ),
     Setting("DATABASE_URL", None, "url", "the store (default: SQLite in PYF_DATA_DIR)", "Data", schemes=_SQL),
+    Setting(
+        "RUNS_KEPT",
+        1_000,
+        "int",
+        "reports of runs that are kept of each spider (scrapy status --runs); 0 = none is written",
+        "Data",
+        maximum=100_000,
+    ),
     Setting("PYPI_URL", "https://pypi.org", "url", "the package index", "PyPI"),
     Setting(
         "PYPI_MAX_RPS",

@@ -99,6 +99,7 @@ ORIGINS = {"seeds": "README", "upstream": "schema", "added": "new"}
 FIGURE_MEANINGS = {
     "listed": ("projects in PyPI's index", ""),
     "to_check": ("those whose serial is not the stored one; repositories or packages to ask about", ""),
+    "queued": ("those that were asked about because somebody queued them (`scrapy queue add NAME`)", ""),
     "fetched": ("projects that PyPI answered for", ""),
     "no_match": ("fetched, but of none of the profiles", ""),
     "empty": ("listed without a release", ""),

@@ -195,16 +195,11 @@ def _is_unicode(stream: TextIO) -> bool:
 def _render(table: RenderableType) -> None:
     """Rendered to a string first: rich would end the program by itself when the reader is gone."""
     terminal = sys.stdout.isatty()
-    width = (
-        shutil.get_terminal_size((WIDTH_WITHOUT_TERMINAL, 24)).columns
-        if terminal
-        else _width_without_terminal()
-    )
     coloured = terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
     rendered = io.StringIO()
     console = Console(
         file=rendered,
-        width=max(width, MIN_WIDTH),
+        width=output_width(),
         force_terminal=coloured,
         color_system="standard" if coloured else None,
         highlight=False,
@@ -215,9 +210,14 @@ def _render(table: RenderableType) -> None:
     _write("".join(f"{line.rstrip()}\n" for line in rendered.getvalue().splitlines()), sys.stdout)
 
 
-def _width_without_terminal() -> int:
-    columns = os.environ.get("COLUMNS", "")
-    return int(columns) if columns.isdecimal() and 0 < len(columns) < 5 else WIDTH_WITHOUT_TERMINAL
+def output_width() -> int:
+    """Columns of the terminal; without one those of COLUMNS, else WIDTH_WITHOUT_TERMINAL."""
+    if sys.stdout.isatty():
+        width = shutil.get_terminal_size((WIDTH_WITHOUT_TERMINAL, 24)).columns
+    else:
+        columns = os.environ.get("COLUMNS", "")
+        width = int(columns) if columns.isdecimal() and 0 < len(columns) < 5 else WIDTH_WITHOUT_TERMINAL
+    return max(width, MIN_WIDTH)
 
 
 def _write(text: str, stream: TextIO) -> None:

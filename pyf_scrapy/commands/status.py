@@ -10,10 +10,11 @@ from collections.abc import Iterable, Iterator
 from pyf_scrapy.command import PyfCommand
 from pyf_scrapy.commands.output import ExitCode, print_json, print_summary, print_table, print_text
 from pyf_scrapy.commands.repositories_output import print_markdown, print_repositories
+from pyf_scrapy.commands.runs_output import add_options, print_runs
 from pyf_scrapy.dates import minute
 from pyf_scrapy.exceptions import UsageProblem
 from pyf_scrapy.extensions.progress import duration
-from pyf_scrapy.lookup import maker
+from pyf_scrapy.lookup import crawls, maker
 from pyf_scrapy.status import (
     CollectionState,
     LimitCheck,
@@ -37,7 +38,7 @@ class Command(PyfCommand):
     def syntax(self) -> str:
         return (
             "[-p PROFILE | -c COLLECTION] [--check] [--failures] [--retry [NAME ...]] "
-            "[--repositories [--markdown]] [--json]"
+            "[--repositories [--markdown]] [--runs [N] | --run RUN] [--json]"
         )
 
     def short_desc(self) -> str:
@@ -61,9 +62,15 @@ class Command(PyfCommand):
         parser.add_argument(
             "--markdown", action="store_true", help="with --repositories: as Markdown, to paste into an issue"
         )
+        add_options(parser)
 
     def execute(self, args: list[str], opts: argparse.Namespace) -> int:
         named = opts.package_profile is not None or opts.collection is not None
+        if opts.runs is not None or opts.run is not None:
+            others = (opts.check, opts.failures, opts.retry is not None, opts.repositories, opts.markdown)
+            if named or any(others):
+                raise UsageProblem("--runs and --run go with --json only: they are about all collections")
+            return print_runs(self.project_settings, opts)
         if opts.retry is not None:
             if named or opts.check or opts.failures or opts.repositories or opts.markdown:
                 raise UsageProblem("--retry goes with NAMEs and --json only: it is about all collections")
@@ -147,14 +154,8 @@ class Command(PyfCommand):
         return self._crawl("rss" if kind == "feeds" else "pypi", collections)
 
     def _crawl(self, spider: str, collections: Iterable[str], others: str | None = None) -> str:
-        """The crawl of the profiles of these collections; `others` is for those that have no profile."""
-        keys = {profile.collection: profile.key for profile in self.profiles().values()}
-        profiles = [keys[collection] for collection in collections if collection in keys]
-        own = [collection for collection in collections if others and collection not in keys]
-        crawls = [f"{others} -a collection={collection}" for collection in own]
-        if profiles or not own:
-            crawls.insert(0, f"{spider} -a profile={','.join(profiles) or 'PROFILE'}")
-        return "\n".join(f"scrapy crawl {crawl}" for crawl in crawls)
+        """The crawls of these collections, one a line."""
+        return "\n".join(crawls(spider, list(collections), self.profiles().values(), others))
 
 
 def _print(found: Overview, collection: str | None, start: str | None, now: int, *, in_full: bool) -> None:

@@ -8,6 +8,7 @@ from scrapy import Request, signals
 from scrapy.crawler import Crawler
 from scrapy.http import Response
 
+from pyf_scrapy.extensions.outcome import HOSTS, STATUSES
 from pyf_scrapy.middlewares.download_handler import host_of, request_sent
 
 #: What is counted: requests that were sent, complete answers, bytes of bodies as they came over the wire
@@ -18,7 +19,8 @@ FIGURES = ("requests", "answers", "bytes", "not_modified")
 class HostStatistics:
     """Counts by host and port, also the requests that a callback makes beside the scheduler.
 
-    The figures stand in the stats as `pyf/hosts/HOST/FIGURE`, too.
+    The figures stand in the stats as `pyf/hosts/HOST/FIGURE`, too; beside them as `.../status/200` how many
+    answers had that status.
     """
 
     def __init__(self, crawler: Crawler) -> None:
@@ -45,6 +47,7 @@ class HostStatistics:
 
     def response_downloaded(self, response: Response, request: Request) -> None:
         self._count(request, "answers")
+        self._count(request, f"{STATUSES}{response.status}")
         if response.status == 304:
             self._count(request, "not_modified")
 
@@ -52,4 +55,4 @@ class HostStatistics:
         host = host_of(request)
         if host:  # data: has none
             self._hosts.setdefault(host, Counter())[figure] += number
-            self.crawler.stats.inc_value(f"pyf/hosts/{host}/{figure}", number)
+            self.crawler.stats.inc_value(f"{HOSTS}{host}/{figure}", number)

@@ -12,11 +12,15 @@ from pyf_scrapy.metadata.repositories import PROBLEMS
 #: Stats of a host begin with this, then its name and the figure.
 HOSTS = "pyf/hosts/"
 
+#: The figures of its answers begin with this, then their status.
+STATUSES = "status/"
+
 #: Figure of the summary -> Scrapy stat that counts it.
 FIGURES = {
     "listed": "pyf/projects/listed",
     "skipped": "pyf/index/skipped",
     "to_check": "pyf/projects/to_check",
+    "queued": "pyf/projects/queued",
     "fetched": "pyf/projects/fetched",
     "no_match": "pyf/classifiers/dropped",
     "empty": "pyf/projects/empty",
@@ -61,12 +65,14 @@ WORK = ("fetched", "passed_on", "to_check", "provenance_asked", "contributors")
 class Outcome:
     """`exit_code`: 0 done, 1 a source or service failed or documents were rejected, 2 bad input, 3 done but
     some packages failed, 75 already running. `reason` is Scrapy's finish reason. `hosts`: what was asked of
-    each and what it sent (requests, answers, bytes, not_modified). `postponed`: a service allows no more."""
+    each and what it sent (requests, answers, bytes, not_modified), `statuses`: its answers by their status.
+    `postponed`: a service allows no more."""
 
     exit_code: int
     reason: str
     figures: dict[str, int]
     hosts: dict[str, dict[str, int]] = field(default_factory=dict)
+    statuses: dict[str, dict[str, int]] = field(default_factory=dict)
     postponed: bool = False
 
     @property
@@ -102,17 +108,19 @@ def outcome(stats: Mapping[str, Any], reason: str, problem: PyfError | None) -> 
     figures = {name: int(stats.get(key) or 0) for name, key in FIGURES.items()}
     exit_code = _exit_code(figures, stats, reason, problem)
     postponed = bool(stats.get("pyf/repositories/postponed"))
-    return Outcome(exit_code, reason, figures, _hosts(stats), postponed)
+    return Outcome(exit_code, reason, figures, *_hosts(stats), postponed)
 
 
-def _hosts(stats: Mapping[str, Any]) -> dict[str, dict[str, int]]:
-    """The figures of HostStatistics by host."""
+def _hosts(stats: Mapping[str, Any]) -> tuple[dict[str, dict[str, int]], dict[str, dict[str, int]]]:
+    """The figures of HostStatistics by host, and its answers by host and status."""
     hosts: dict[str, dict[str, int]] = {}
+    statuses: dict[str, dict[str, int]] = {}
     for key, value in sorted(stats.items()):
         if key.startswith(HOSTS):
-            host, _, figure = key.removeprefix(HOSTS).rpartition("/")
-            hosts.setdefault(host, {})[figure] = int(value)
-    return hosts
+            host, _, figure = key.removeprefix(HOSTS).partition("/")
+            into = statuses if figure.startswith(STATUSES) else hosts
+            into.setdefault(host, {})[figure.removeprefix(STATUSES)] = int(value)
+    return hosts, statuses
 
 
 def _exit_code(

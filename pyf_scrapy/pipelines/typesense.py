@@ -38,6 +38,8 @@ class TypesensePipeline:
         self.linger = settings.getfloat("TYPESENSE_BATCH_LINGER")
         self.batchers: dict[str, Batcher] = {}
         self.sent: set[str] = set()
+        # A package that is passed on and then fetched goes through here twice.
+        self.indexed: set[str] = set()
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> TypesensePipeline:
@@ -91,6 +93,7 @@ class TypesensePipeline:
         if rejected:
             reasons = [f"{id_}: {why}" for id_, why in rejected.items()]
             await self.session.fail(item.normalized_name, "index", *reasons)
+            item.noted = True
             raise DocumentRejected(reasons[0], log_level="ERROR")
         if any(result.superseded for result in results):
             stats.inc_value("pyf/typesense/superseded")
@@ -99,5 +102,6 @@ class TypesensePipeline:
             )
         for stage in ("index", "pipeline"):
             await self.session.writer.clear([item.normalized_name], stage)
-        stats.inc_value("pyf/packages/indexed")
+        self.indexed.add(item.normalized_name)
+        stats.set_value("pyf/packages/indexed", len(self.indexed))
         item.settled = True

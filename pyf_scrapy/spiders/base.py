@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping
+from typing import Any
 
-from scrapy import Request
+from scrapy import Request, signals
 from scrapy.http import Response
 from scrapy.settings import BaseSettings
 from twisted.python.failure import Failure
@@ -58,6 +59,10 @@ class PackageSpider(AskingSpider):
         self.collector = Collector(self.session, self.pypi, self.count, lambda: self.stopping, full=self.full)
         self.patience = settings.getfloat("STALE_PATIENCE")
         self.prepare_asking()
+        #: names that wait in the store's queue and are asked about here
+        self.queued: set[str] = set()
+        for signal in (signals.item_scraped, signals.item_dropped):
+            self.crawler.signals.connect(self.item_answered, signal=signal)
         self._asked = 0
         self._fruitless = 0
         self._silence: PyfError | None = None
@@ -82,6 +87,8 @@ class PackageSpider(AskingSpider):
         if self.limit is not None and self._asked >= self.limit:
             return None
         self._asked += 1
+        if ask.name in self.queued:
+            self.count("pyf/projects/queued")
         return self.ask(ask)
 
     def request_for(self, ask: Ask) -> Request:
@@ -110,6 +117,8 @@ class PackageSpider(AskingSpider):
             self._fruitless, self.well = 0, ask.name
             if item is not None:
                 yield item
+            elif self.open_asks[ask.name] == 1:  # else it is asked again
+                await self.dealt_with(ask.name)
         finally:
             self.closed_ask(ask)
 
@@ -158,12 +167,36 @@ class PackageSpider(AskingSpider):
         except StoreError as store_error:
             self.end(store_error, reason="store_failed")
             return
-        self._fruitless = self._fruitless + 1 if isinstance(error, FetchError) and error.transport else 0
+        is_silence = isinstance(error, FetchError) and error.transport
+        if not is_silence:
+            await self.dealt_with(ask.name)
+        self._fruitless = self._fruitless + 1 if is_silence else 0
         self._silence = error if self._fruitless else None
         if self._fruitless and self._fruitless % SUSPICIOUS_AFTER == 0:
             down = self._source_down(error)
             if self._fruitless >= DOWN_AFTER or not await self._still_answers():
                 self.source_is_down(down)
+
+    async def item_answered(self, item: Any) -> None:
+        """An item of an answer has left the pipelines."""
+        if isinstance(item, PackageItem) and not item.stored and item.fresh and (item.settled or item.noted):
+            await self.dealt_with(item.normalized_name)
+
+    async def item_failed(self, item: Any, failure: Failure) -> None:
+        await super().item_failed(item, failure)
+        if isinstance(item, PackageItem) and not item.stored:
+            await self.dealt_with(item.normalized_name)
+
+    async def dealt_with(self, name: str) -> None:
+        """The answer about a package is in the index, noted as of no profile, or among the failures: it waits
+        in the queue no longer. Not so when there was no answer."""
+        if name not in self.queued:
+            return
+        self.queued.discard(name)
+        try:
+            await self.session.writer.dequeue(name)
+        except StoreError as error:
+            self.end(error, reason="store_failed")
 
     async def _still_answers(self) -> bool:
         """Whether PyPI has just now an answer about a package that is known to be well. Broken projects that

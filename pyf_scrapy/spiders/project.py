@@ -9,12 +9,12 @@ from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from packaging.utils import InvalidName, canonicalize_name
 from scrapy import Request
 from scrapy.http import Response
 
 from pyf_scrapy.exceptions import FetchError, ParseError, UsageProblem
 from pyf_scrapy.items import PackageItem
+from pyf_scrapy.parsers.names import package_names
 from pyf_scrapy.parsers.requirements_txt import requirement_names
 from pyf_scrapy.profiles import Profile
 from pyf_scrapy.search.collections import check_alias
@@ -83,6 +83,9 @@ class ProjectSpider(PackageSpider):
         self.verifier = Verifier(self.session, self.pypi)
 
     async def requests(self) -> AsyncIterator[Request]:
+        if self.wanted:
+            waiting = await asyncio.to_thread(self.session.store.queued)
+            self.queued = {row.normalized_name for row in waiting}.intersection(self.wanted)
         asks = await asyncio.to_thread(self._due) if self.refresh else [Ask(name) for name in self.wanted]
         self.crawler.stats.set_value("pyf/projects/to_check", min(len(asks), self.limit or len(asks)))
         for ask in asks:
@@ -194,12 +197,7 @@ def _names(given: Mapping[str, str], passed_over: list[str] | None = None) -> tu
         raise UsageProblem("which packages? give -a names=NAME,NAME, -a requirements=FILE or -a refresh=1")
     if requirements := given.get("requirements"):
         return requirement_names(Path(requirements), passed_over)
-    names: dict[str, None] = {}
-    for name in filter(None, map(str.strip, given["names"].split(","))):
-        try:
-            names[canonicalize_name(name, validate=True)] = None
-        except InvalidName:
-            raise UsageProblem(f"{name[:80]!r} is not a package name") from None
+    names = package_names(filter(None, map(str.strip, given["names"].split(","))))
     if not names:
         raise UsageProblem("names= is empty; several names are separated by commas")
-    return tuple(names)
+    return names

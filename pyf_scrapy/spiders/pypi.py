@@ -7,6 +7,7 @@ import itertools
 import logging
 import math
 import time
+from array import array
 from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any
 
@@ -61,8 +62,9 @@ class PypiSpider(PackageSpider):
         # Names whose caches were stale for the whole of an earlier run.
         self._impatient: set[str] = set()
         self._packages = 0
-        # What is asked because the index lacks it.
-        self._doubted: list[Ask] = []
+        # What is asked although the index lacks it: packages that are doubted, and names of the queue.
+        self._unlisted: list[Ask] = []
+        self._queued_unlisted: list[str] = []
 
     async def requests(self) -> AsyncIterator[Request]:
         """Work through the difference; when the index has become old, read it and compare again."""
@@ -70,18 +72,19 @@ class PypiSpider(PackageSpider):
         refresh = self.settings.getfloat("INDEX_REFRESH") or math.inf
         index = await self.read_index()
         work = await asyncio.to_thread(self.compute_work, index, full=self.full)
-        self.report(index, work)
+        self.report(work)
         await self.doubt(work)
+        self.ask_queued()
         places = _places(index, work)
         read_at = time.monotonic()
         while True:
             # Removals first: what is gone may be malware.
-            for ask in self._doubted:
+            for ask in self._unlisted:
                 request = self.project_request(ask)
                 if request is None:
                     return
                 yield request
-            self._doubted = []
+            self._unlisted = []
             if (entry := next(places, None)) is None:
                 return
             if time.monotonic() - read_at >= refresh:
@@ -116,6 +119,7 @@ class PypiSpider(PackageSpider):
         work = await asyncio.to_thread(self.compute_work, index, full=False)
         logger.info("Read the index again: %d projects differ", len(work))
         await self.doubt(work)
+        self.ask_queued()
         return _places(index, work)
 
     async def read_index(self) -> IndexFile:
@@ -144,6 +148,7 @@ class PypiSpider(PackageSpider):
             wanted.update(store.candidates(profile, profile.releases))
         packages = set(store.package_names())
         self._packages = len(packages)
+        queued = [name for name, _, _ in store.queued() if self.substring in name]
         rows = [row for row in store.failures() if row.stage in UNFETCHED]
         failed = {row.normalized_name for row in rows}
         # A refresh may have noted one whose serial is the stored one: only an answer ends its failure.
@@ -156,6 +161,7 @@ class PypiSpider(PackageSpider):
             store.iter_serials(),
             members=members,
             wanted=wanted,
+            queued=set(queued),
             packages=packages,
             failed=failed,
             last_serial=index.header.last_serial,
@@ -163,13 +169,21 @@ class PypiSpider(PackageSpider):
             selected=lambda name: self.substring in name,
             full=full,
         )
+        self._sort_queued(index, work, sorted(queued, key=failed.__contains__))
         if self.well is None:
-            differ = {index.entry_at(place)[0] for place in work.members}
+            differ = {index.entry_at(place)[0] for place in (*work.queued, *work.members)}
             self.well = next((name for name in members if name not in differ), None)
         # What is left was seen nowhere in the index: nobody will ask for it again.
         for stage in UNFETCHED:
             store.clear_failures(unseen, stage)
         return work
+
+    def _sort_queued(self, index: IndexFile, work: WorkList, queued: list[str]) -> None:
+        """Put what is queued in this order, which is that of the queue, listed or not."""
+        places = {index.entry_at(place)[0]: place for place in work.queued}
+        work.queued = array("Q", (places[name] for name in queued if name in places))
+        self._queued_unlisted = [name for name in queued if name not in places]
+        self.queued.update(queued)
 
     async def doubt(self, work: WorkList) -> None:
         """Ask about packages that the index does not list; tombstones for those that a second index lacks,
@@ -188,9 +202,17 @@ class PypiSpider(PackageSpider):
             self.complaint = refusal
             logger.error("%s", refusal)
             return
-        self._doubted = [
+        self._unlisted = [
             Ask(name, unlisted=serial) for name, serial in doubted.items() if name not in self.open_asks
         ]
+
+    def ask_queued(self) -> None:
+        """Ask about names of the queue that the index does not list, as `crawl project` does."""
+        doubted = {ask.name for ask in self._unlisted}
+        for name in self._queued_unlisted:
+            if name not in doubted and name not in self.open_asks and name not in self._asked_for:
+                self._unlisted.append(Ask(name))
+                self._asked_for[name] = NO_SERIAL
 
     def patience_for(self, ask: Ask) -> float:
         """None for what was stale for the whole of an earlier run, until its next try is due."""
@@ -206,14 +228,17 @@ class PypiSpider(PackageSpider):
         if isinstance(item, PackageItem):
             self._answered_names.add(item.normalized_name)
 
-    def report(self, index: IndexFile, work: WorkList) -> None:
+    def report(self, work: WorkList) -> None:
         stats = self.crawler.stats
+        total = len(work) + len(self._queued_unlisted)
         stats.set_value("pyf/projects/listed", work.listed)
-        stats.set_value("pyf/projects/to_check", min(len(work), self.limit or len(work)))
+        stats.set_value("pyf/projects/to_check", min(total, self.limit or total))
         logger.info(
-            "The index lists %d projects; %d to check (%d members, %d with a hinted name, %d others)",
+            "The index lists %d projects; %d to check (%d queued, %d members, %d with a hinted name, "
+            "%d others)",
             work.listed,
-            len(work),
+            total,
+            len(work.queued) + len(self._queued_unlisted),
             len(work.members),
             len(work.hinted),
             len(work.rest),

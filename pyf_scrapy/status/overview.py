@@ -13,12 +13,12 @@ from pyf_scrapy.session import open_store
 from pyf_scrapy.status.coverage import unchecked, waiting_since
 from pyf_scrapy.status.failures import has_store
 from pyf_scrapy.status.limits import LimitCheck, Limits, judge
-from pyf_scrapy.status.runs import RUNS_ASKED, last_runs, rate
+from pyf_scrapy.status.runs import LAST_RUNS, RUNS_ASKED, rate, run_state
 from pyf_scrapy.status.server import documents
-from pyf_scrapy.status.states import CollectionState, Lanes, Overview
+from pyf_scrapy.status.states import CollectionState, Overview
 from pyf_scrapy.store import CollectionRow, IndexRead, Run, Store
-from pyf_scrapy.store.database import chunks
 from pyf_scrapy.store.index_file import IndexFile
+from pyf_scrapy.store.lags import index_read_at, lags
 
 LAST_FAILURES = 5
 
@@ -57,9 +57,9 @@ def _of_store(
             partial_releases=counts.partial_releases,
             failures=counts.failures,
             vanished=len(store.vanished()),
-            lanes=_lanes(store, reads, found.index_read_at, members, now),
+            lanes=lags(store, Path(settings["PYF_DATA_DIR"]), members, now),
             failed=store.failures(None if all_failures else LAST_FAILURES),
-            runs=last_runs(settings, store, runs),
+            runs=[run_state(settings, store, run) for run in runs[:LAST_RUNS]],
         )
         known = {row.collection: store.documents_known(row.collection) for row in rows}
     asked = documents(settings, rows)
@@ -96,7 +96,7 @@ def _with_index(
         found,
         listed=header.count,
         index_serial=header.last_serial,
-        index_read_at=max((read.last_read_at for read in reads), default=header.written_at),
+        index_read_at=index_read_at(store, Path(settings["PYF_DATA_DIR"])),
         checked=header.count - left.count,
         oldest_unchecked_change=max(waited, 0),
         projects_per_second=per_second and round(per_second, 2),
@@ -148,27 +148,6 @@ def _outdated(store: Store, profiles: Mapping[str, Profile]) -> dict[str, set[st
             if project is not None and profile.matches(name, project.classifiers):
                 found[collection].add(name)
     return found
-
-
-def _lanes(
-    store: Store, reads: Sequence[IndexRead], written_at: int | None, members: Iterable[str], now: int
-) -> Lanes:
-    polled = min((feed.polled_at for feed in store.feeds()), default=None)
-    read = reads[-1].last_read_at if reads else written_at
-    oldest, never = None, 0
-    for names in chunks(members):
-        for standing in store.standings(names).values():
-            if standing.verified_at is None:
-                never += 1
-            elif oldest is None or standing.verified_at < oldest:
-                oldest = standing.verified_at
-    return Lanes(
-        feeds=_since(polled, now), index=_since(read, now), refresh=_since(oldest, now), never_verified=never
-    )
-
-
-def _since(at: int | None, now: int) -> int | None:
-    return None if at is None else max(now - at, 0)
 
 
 def _judged(found: Overview, limits: Limits, collection: str | None) -> Iterable[LimitCheck]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,18 +16,20 @@ _TELLING = 100  # projects; the rate of a run that fetched fewer is that of its 
 
 @dataclass(frozen=True)
 class RunState:
-    """One run of a spider. `seconds` is None for a run whose end is not known.
+    """One run of a spider, by its number. `seconds` is None for a run whose end is not known.
 
-    `outcome`: running, killed, interrupted, done, some failed, with errors, not done.
+    `figures`: those of the summary, its `hosts` and its `profiles`. `outcome`: running, killed, interrupted,
+    done, some failed, with errors, not done.
     """
 
+    run: int
     spider: str
     arguments: dict[str, Any]
     started_at: int
     seconds: int | None
     outcome: str
     exit_code: int | None
-    figures: dict[str, int]
+    figures: dict[str, Any]
 
 
 def rate(runs: Sequence[Run], ceiling: float) -> float | None:
@@ -42,19 +44,27 @@ def rate(runs: Sequence[Run], ceiling: float) -> float | None:
     return ceiling or None
 
 
-def last_runs(settings: Mapping[str, Any], store: Store, runs: Sequence[Run]) -> list[RunState]:
-    """The first few of `runs`, which begin with the last one, and whether those without an end still run."""
-    return [_run(settings, store, run, runs) for run in runs[:LAST_RUNS]]
+def running(settings: Mapping[str, Any], store: Store, spiders: Iterable[str]) -> list[RunState]:
+    """The runs of these spiders that are under way in this data folder, the longest one first."""
+    # Of one that never ran here the store would be searched to its beginning.
+    known = [spider for spider in spiders if run_lock(settings, spider).path.exists()]
+    last = [run for spider in known for run in store.runs(1, spider=spider) if run.finished_at is None]
+    states = [run_state(settings, store, run) for run in last]
+    return sorted(
+        (state for state in states if state.outcome == "running"), key=lambda state: state.started_at
+    )
 
 
-def _run(settings: Mapping[str, Any], store: Store, run: Run, runs: Sequence[Run]) -> RunState:
+def run_state(settings: Mapping[str, Any], store: Store, run: Run) -> RunState:
+    """What became of a run; of one without an end, whether it still runs."""
     outcome = None
     if run.finished_at is None:
-        newest = next(other for other in runs if other.spider == run.spider)
-        outcome = "running" if run is newest and _is_locked(settings, run.spider) else "killed"
+        is_last = store.runs(1, spider=run.spider)[0].id == run.id
+        outcome = "running" if is_last and _is_locked(settings, run.spider) else "killed"
         # It may have ended between the two looks.
-        run = next((again for again in store.runs(RUNS_ASKED) if again.id == run.id), run)
+        run = store.run(run.id) or run
     return RunState(
+        run=run.id,
         spider=run.spider,
         arguments=run.arguments,
         started_at=run.started_at,

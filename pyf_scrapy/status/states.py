@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pyf_scrapy.status.limits import LimitCheck
 from pyf_scrapy.status.runs import RunState
 from pyf_scrapy.store import FailureRow
+from pyf_scrapy.store.lags import Lags
 
 
 @dataclass(frozen=True)
@@ -30,21 +31,6 @@ class CollectionState:
     documents: int | None = None
     sent: int = 0
     by_names: bool = False
-
-
-@dataclass(frozen=True)
-class Lanes:
-    """How long ago each source was asked, in seconds; None = it never was.
-
-    `feeds`: the last successful poll, of the feed for which that is longer ago. `index`: the last time that
-    PyPI's index was read. `refresh`: the member that was verified longest ago; `never_verified` counts the
-    members that were not verified yet.
-    """
-
-    feeds: int | None = None
-    index: int | None = None
-    refresh: int | None = None
-    never_verified: int = 0
 
 
 @dataclass(frozen=True)
@@ -76,7 +62,7 @@ class Overview:
     partial_releases: int = 0
     failures: int = 0
     vanished: int = 0
-    lanes: Lanes = Lanes()
+    lanes: Lags = field(default_factory=Lags)
     search: str = "not asked"
     search_lost: bool = False
     collections: list[CollectionState] = field(default_factory=list)

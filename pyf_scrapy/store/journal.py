@@ -81,23 +81,19 @@ class Journal(Waiting):
         with self._database.write() as connection:
             connection.execute(update(runs).where(runs.c.id == run).values(**values))
 
-    def runs(self, limit: int | None = None) -> list[Run]:
-        """Runs, the last one first."""
+    def runs(self, limit: int | None = None, *, spider: str | None = None) -> list[Run]:
+        """Runs, the last one first; of all spiders, or of one."""
+        query = select(runs).order_by(runs.c.id.desc()).limit(limit)
+        if spider is not None:
+            query = query.where(runs.c.spider == spider)
         with self._database.read() as connection:
-            rows = connection.execute(select(runs).order_by(runs.c.id.desc()).limit(limit)).all()
-        return [
-            Run(
-                row.id,
-                row.spider,
-                row.arguments,
-                row.started_at,
-                row.finished_at,
-                row.reason,
-                row.exit_code,
-                row.stats,
-            )
-            for row in rows
-        ]
+            return [Run(*row) for row in connection.execute(query)]
+
+    def run(self, number: int) -> Run | None:
+        """The run of a number, None when there is none."""
+        with self._database.read() as connection:
+            row = connection.execute(select(runs).where(runs.c.id == number)).first()
+        return None if row is None else Run(*row)
 
     def events(self, since: int = 0, limit: int | None = None) -> list[Event]:
         """Events with a sequence number above `since`, oldest first."""

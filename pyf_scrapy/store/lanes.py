@@ -80,6 +80,18 @@ class Lanes(StorePart):
             connection.execute(delete(dedup).where(expired))
             connection.execute(self._database.upsert(dedup), rows)
 
+    def count_seen(self, now: int) -> int:
+        """How many keys are marked and have not expired."""
+        query = select(func.count()).select_from(dedup).where(dedup.c.expires_at > now)
+        with self._database.read() as connection:
+            count: int = connection.execute(query).scalar_one()
+        return count
+
+    def forget_seen(self) -> int:
+        """Forget all keys that were marked; returns how many there were."""
+        with self._database.write() as connection:
+            return connection.execute(delete(dedup)).rowcount
+
     def remember(self, name: str, value: Any) -> None:
         """Note a small value of JSON under a name, for later runs; None forgets it. On return it is safe
         from a kill. Two that change the same note at once: the last one wins."""

@@ -279,7 +279,8 @@ class Queued(NamedTuple):
     source: str
 
 
-class QueuedBySource(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class QueuedBySource:
     """How many names wait that `source` queued, and since when the first one does."""
 
     source: str

@@ -32,11 +32,12 @@ class WorkList:
     """Places (offsets into the index file) of the projects to fetch, by urgency; in each list those that
     failed the last time come last, so that they hold up nobody.
 
-    `members` are known to belong to a profile, `hinted` have a name that suggests it, `rest` is all else.
-    `unlisted` are the packages that only the store has, with the serial stored: the rules for removal decide
-    about them.
+    `queued` were asked for by name, `members` are known to belong to a profile, `hinted` have a name that
+    suggests it, `rest` is all else. `unlisted` are the packages that only the store has, with the serial
+    stored: the rules for removal decide about them.
     """
 
+    queued: array[int] = field(default_factory=_places)
     members: array[int] = field(default_factory=_places)
     hinted: array[int] = field(default_factory=_places)
     rest: array[int] = field(default_factory=_places)
@@ -44,9 +45,10 @@ class WorkList:
     listed: int = 0
 
     def __len__(self) -> int:
-        return len(self.members) + len(self.hinted) + len(self.rest)
+        return len(self.queued) + len(self.members) + len(self.hinted) + len(self.rest)
 
     def __iter__(self) -> Iterator[int]:
+        yield from self.queued
         yield from self.members
         yield from self.hinted
         yield from self.rest
@@ -85,6 +87,7 @@ def work_list(
     *,
     members: Container[str],
     wanted: Container[str],
+    queued: Container[str] = (),
     packages: Container[str] = (),
     failed: Container[str] = (),
     last_serial: int | None = None,
@@ -95,10 +98,10 @@ def work_list(
     """Sort what differs into a `WorkList`; with `full` everything differs.
 
     `members` are names known to belong to a profile, `failed` those that could not be fetched the last time;
-    `wanted` are to be fetched although their serial is stored (records or releases are missing); `packages`
-    are those whose facts are stored. An index of `last_serial` holds all that happened until then and does
-    not know what is stored with a higher serial: its silence about that proves nothing. `selected` narrows
-    the names (the argument `name=`).
+    `wanted` are to be fetched although their serial is stored (records or releases are missing), and so are
+    those `queued`, before everything else; `packages` are those whose facts are stored. An index of
+    `last_serial` holds all that happened until then and does not know what is stored with a higher serial:
+    its silence about that proves nothing. `selected` narrows the names (the argument `name=`).
     """
     work, later = WorkList(), WorkList()
 
@@ -111,16 +114,19 @@ def work_list(
         work.listed += 1
         if not selected(name):
             continue
-        missing = name in wanted
-        if not (differs or missing or full):
+        asked_for, missing = name in queued, name in wanted
+        if not (differs or missing or full or asked_for):
             continue
         to = later if name in failed else work
-        if missing or name in members:
+        if asked_for:
+            to.queued.append(place)
+        elif missing or name in members:
             to.members.append(place)
         elif hinted(name):
             to.hinted.append(place)
         else:
             to.rest.append(place)
+    work.queued.extend(later.queued)
     work.members.extend(later.members)
     work.hinted.extend(later.hinted)
     work.rest.extend(later.rest)

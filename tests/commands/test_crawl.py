@@ -98,6 +98,11 @@ def test_ctrl_c_keeps_what_was_done_and_a_second_run_waits_for_nobody(place: Pla
     assert (running.returncode, "Interrupted" in output, errors) == (1, True, "")
     with place.store() as store:
         assert store.status().projects >= 3
+        (run,) = store.runs()
+    (report,) = [json.loads(path.read_text()) for path in (place.folder / "runs").iterdir()]
+    assert (report["run"], report["reason"], report["exit_code"]) == (run.id, "shutdown", 1), (
+        "of the first run"
+    )
 
 
 def test_a_log_is_about_the_crawl_unless_more_is_asked_for(place: Place) -> None:

@@ -65,6 +65,9 @@ def test_runs_are_listed_last_first(store: Store) -> None:
         Run(first, "pypi", {"profile": "plone"}, 1000, 1500, "finished", 3, {"items": 5}),
     ]
     assert store.runs(limit=1)[0].id == second
+    assert [run.id for run in store.runs(spider="pypi")] == [first]
+    assert store.run(first) == store.runs()[1]
+    assert store.run(99) is None
 
 
 def test_status_of_an_empty_store(store: Store) -> None:

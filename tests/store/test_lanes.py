@@ -63,6 +63,13 @@ def test_expired_keys_do_not_pile_up(store: Store) -> None:
         assert connection.exec_driver_sql("SELECT count(*) FROM dedup").scalar_one() == 1
 
 
+def test_marks_are_counted_and_forgotten(store: Store) -> None:
+    store.mark_seen({"a": 1100, "b": 1200}, now=1000)
+    assert (store.count_seen(1099), store.count_seen(1100), store.count_seen(1200)) == (2, 1, 0)
+    assert store.forget_seen() == 2
+    assert store.count_seen(0) == 0
+
+
 def test_notes_outlive_the_process(store: Store, url: str) -> None:
     """What a killed spider used of a source's budget is used; else the next one is locked out."""
     assert store.recall("pypistats") is None

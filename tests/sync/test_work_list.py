@@ -107,6 +107,23 @@ def test_what_failed_comes_last_among_its_like() -> None:
     assert list(work) == [40, 30, 20, 10, 50, 0]
 
 
+def test_what_was_asked_for_by_name_comes_before_all_others_though_it_is_up_to_date() -> None:
+    index = [("a", 1, 0), ("b", 1, 10), ("c", 1, 20), ("d", 1, 30), ("e", 1, 40)]
+    work = work_list(
+        index,
+        [("b", 1), ("d", 1), ("e", 1)],
+        members={"c"},
+        wanted=(),
+        queued={"a", "b", "d", "not-listed"},
+        failed={"a"},
+        hinted=lambda name: False,
+        selected=lambda name: name != "d",
+    )
+    assert list(work) == [10, 0, 20]
+    assert list(work.queued) == [10, 0]
+    assert len(work) == 3
+
+
 class TestUnlisted:
     """What only the store has is no work; the rules for removal decide about it."""
 
