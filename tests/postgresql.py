@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -51,4 +52,4 @@ def running_postgresql() -> Iterator[str]:
                     time.sleep(0.01)
                 yield f"postgresql+psycopg://pyf@/postgres?host={folder}"
             finally:
-                server.terminate()
+                server.send_signal(signal.SIGINT)  # it does not wait for clients, as with SIGTERM

@@ -7,11 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import URL, create_engine, make_url, text
 
 from pyf_scrapy.commands.output import ExitCode
+from pyf_scrapy.exceptions import StoreError
 from pyf_scrapy.replica.options import Options
 from pyf_scrapy.replica.runner import Handle, running_replica
 from pyf_scrapy.search.embedded import Server
+from pyf_scrapy.store import Store, UnstorableError
 from tests.commands.world import run_in
 from tests.crawling import Place
 from tests.postgresql import program, running_postgresql
@@ -66,3 +69,33 @@ async def test_every_spider_and_status_and_verify_work_with_it(place: Place, rep
     # It runs an event loop of its own.
     verified = await asyncio.to_thread(run_in, place, "verify", "-p", "plone", "--offline")
     assert verified == ExitCode.OK
+
+
+def execute(url: URL, statement: str) -> None:
+    """As somebody else, who leaves again."""
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(text(statement))
+    engine.dispose()
+
+
+def test_what_cannot_be_stored_costs_itself_only_what_else_fails_ends_the_crawl(
+    database: str, tmp_path: Path
+) -> None:
+    url = make_url(database).update_query_dict({"options": "-csearch_path=other"})
+    execute(url, "CREATE SCHEMA other")
+    with Store(url.render_as_string(), folder=tmp_path) as store:
+        with pytest.raises(UnstorableError):
+            store.remember("a\x00b", 1)
+        execute(url, "DROP TABLE notes")
+        with pytest.raises(StoreError, match="does not exist") as caught:
+            store.remember("budget", 1)
+        assert type(caught.value) is StoreError
+
+
+def test_a_server_that_cannot_be_reached_is_one_line_without_the_password(tmp_path: Path) -> None:
+    with pytest.raises(StoreError) as caught:
+        Store("postgresql+psycopg://pyf:hush-hush@127.0.0.1:1/pyf", folder=tmp_path)
+    assert "postgresql+psycopg://pyf:***@127.0.0.1:1/pyf" in str(caught.value)
+    assert "hush" not in str(caught.value)
+    assert "\n" not in str(caught.value)
