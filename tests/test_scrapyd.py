@@ -298,7 +298,7 @@ class TestJobs:
             time.sleep(0.05)
         assert scrapyd.post("cancel.json", project=PROJECT, job=job)["prevstate"] == "running"
         log = scrapyd.wait(job)
-        assert "shutdown" in log
+        assert "Interrupted; the same command goes on from here" in log
         assert "Traceback" not in log
         before = held(data, replica, empty_index)
         assert 0 < len(before) < len(truth)

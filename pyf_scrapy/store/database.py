@@ -23,8 +23,8 @@ BUSY_TIMEOUT = 30
 CHUNK = 500
 
 _INSERT: dict[str, Callable[[Table], Any]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
-#: What a driver raises about data that cannot be stored. PostgreSQL's raises the two others when a table or a right
-#: is missing, or the connection is lost.
+#: What a driver raises about data that cannot be stored. On PostgreSQL the two others say that a table or a
+#: right is missing, or that the connection is lost.
 _ABOUT_DATA: dict[str, tuple[type[exc.DBAPIError], ...]] = {
     "sqlite": (exc.DataError, exc.IntegrityError, exc.InterfaceError, exc.ProgrammingError),
     "postgresql": (exc.DataError, exc.IntegrityError),
