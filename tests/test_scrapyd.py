@@ -5,6 +5,7 @@ What goes wrong here goes wrong on a machine that nobody looks at.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -138,6 +139,7 @@ def scrapyd(
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
     server = Scrapyd(folder, home, url)
     try:
@@ -146,6 +148,8 @@ def scrapyd(
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(60)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # jobs outlive it, when a test failed
 
 
 def _keep(file: Path, text: str) -> None:
