@@ -16,8 +16,11 @@ def nowhere(tmp_path: Path) -> Place:
     return Place(tmp_path, "http://127.0.0.1:1", EMBEDDED)
 
 
-def test_it_lists_the_spiders_and_nothing_else(nowhere: Place, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run_in(nowhere, "list", DEFAULT_PROFILE="plone,django") == ExitCode.OK
+@pytest.mark.parametrize("default", [None, "plone,django"])
+def test_it_lists_the_spiders_and_nothing_else(
+    nowhere: Place, capsys: pytest.CaptureFixture[str], default: str | None
+) -> None:
+    assert run_in(nowhere, "list", DEFAULT_PROFILE=default) == ExitCode.OK
     lines = capsys.readouterr().out.split("\n")
     assert lines[-1] == ""
     assert lines[:-1] == sorted(lines[:-1])
