@@ -2,7 +2,8 @@
 
 `.env` stands beside scrapy.cfg, else in the working directory, never above. The variable PYF_ENV_FILE
 names another file; set to nothing it means none. What the environment sets (even to nothing) beats
-`.env`; a setting that is empty counts as not set. Nothing is read when this module is imported.
+`.env`; a setting that is empty counts as not set. What may be a secret can stand in a file of its own,
+which `NAME_FILE` names. Nothing is read when this module is imported.
 """
 
 from __future__ import annotations
@@ -19,10 +20,12 @@ from urllib.parse import urlsplit
 from dotenv.parser import parse_stream
 
 from pyf_scrapy.exceptions import UsageProblem
+from pyf_scrapy.setting_types import Setting
 from pyf_scrapy.settings_table import RENAMED, SETTINGS
 
 ENV_FILE_VARIABLE = "PYF_ENV_FILE"
 ENV_FILE_MAX_BYTES = 100_000
+SECRET_FILE_MAX_BYTES = 10_000
 PYPI_HOSTS = ("pypi.org", "test.pypi.org")
 PYPI_RPS = 5.0  # on pypi.org: far below what its CDN notices, 49 hours for every project
 
@@ -89,8 +92,38 @@ def read_environment(environ: Mapping[str, str], folder: Path) -> dict[str, Any]
     """
     values: dict[str, Any] = {}
     for setting in SETTINGS:
-        values[setting.name] = setting.read(environ.get(setting.name, ""), folder)
+        values[setting.name] = setting.read(_text(setting, environ, folder) or "", folder)
     return values
+
+
+def _text(setting: Setting, environ: Mapping[str, str], folder: Path) -> str | None:
+    """What is set, or what the file says that `NAME_FILE` names. Raises UsageProblem, never with the text."""
+    text, file = environ.get(setting.name), setting.file
+    path = file.read(environ.get(file.name, ""), folder) if file is not None else None
+    if file is None or path is None:
+        return text
+    if text and text.strip():
+        raise UsageProblem(f"{setting.name} and {file.name} are both set; keep one of them")
+    try:
+        with Path(str(path)).open("rb") as stream:
+            data = stream.read(SECRET_FILE_MAX_BYTES + 1)
+        lines = data.decode("utf-8").strip().splitlines()
+    except OSError as error:
+        raise UsageProblem(f"{file.name}: {path} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        lines = []
+    if len(lines) != 1 or len(data) > SECRET_FILE_MAX_BYTES:
+        raise UsageProblem(f"{file.name}: {path} must hold one line of text, {setting.name} alone")
+    return lines[0]
+
+
+def variables() -> set[str]:
+    """The names of all that is read: each setting, and `NAME_FILE` of those that may be secrets."""
+    return {setting.name for setting in SETTINGS}.union(_file_variables())
+
+
+def _file_variables() -> list[str]:
+    return [setting.file.name for setting in SETTINGS if setting.file is not None]
 
 
 def ceiling(pypi_url: str, requests_per_second: float | None) -> float:
@@ -104,10 +137,10 @@ def obsolete(environ: Mapping[str, str]) -> list[str]:
     """One line for each variable that is set but not used: of the seeds, or mistyped. Best asked about `.env`
     only: other programs may well own a REDIS_HOST.
     """
-    known = {setting.name: setting for setting in SETTINGS}
+    known = variables()
     families = {name.partition("_")[0] + "_" for name in known}
     hints = []
-    for name in sorted(environ.keys() - known.keys() - {ENV_FILE_VARIABLE}):
+    for name in sorted(environ.keys() - known - {ENV_FILE_VARIABLE}):
         reason = next((reason for pattern, reason in RENAMED.items() if fnmatchcase(name, pattern)), None)
         if reason:
             hints.append(f"{name} is not used; {reason}")
@@ -122,6 +155,7 @@ def example_env() -> str:
     lines = [
         "# Settings. Copy this file to .env (beside scrapy.cfg) and take the # from what you change.",
         "# The environment beats .env; an empty value counts as not set.",
+        f"# What may be secret can be read from a file instead: {', '.join(_file_variables())}.",
     ]
     component = ""
     for setting in SETTINGS:

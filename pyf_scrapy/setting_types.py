@@ -39,6 +39,13 @@ class Setting:
         """The default as a user would write it, "" for none."""
         return f"{self.default:g}" if isinstance(self.default, float) else str(self.default or "")
 
+    @property
+    def file(self) -> Setting | None:
+        """`NAME_FILE`, which names a file that holds the value, where that may be a secret; else None."""
+        if self.type == "secret" or (self.type == "url" and self.schemes != _WEB):
+            return Setting(f"{self.name}_FILE", None, "path", f"a file with {self.name}", self.component)
+        return None
+
     def read(self, text: str, folder: Path) -> str | int | float | Path | None:
         """The value of `text`, or the default when it is blank. A path is relative to `folder`.
 
@@ -111,5 +118,5 @@ class Setting:
 
     def _wrong(self, shown: str, remedy: str) -> UsageProblem:
         """`shown` is the text, or "" when it may be secret; what stands before an @ may be a password."""
-        value = f"={shown[:100]!r}" if shown and "@" not in shown else ""
+        value = f"={shown[:100]!r}" if shown and "@" not in shown and self.file is None else ""
         return UsageProblem(f"{self.name}{value} {remedy}")

@@ -18,6 +18,7 @@ from pyf_scrapy.environment import (
     obsolete,
     read_env_file,
     read_environment,
+    variables,
 )
 from pyf_scrapy.exceptions import UsageProblem
 from pyf_scrapy.settings_table import RENAMED, SETTINGS
@@ -134,7 +135,7 @@ class TestValues:
             (
                 "DATABASE_URL",
                 "mysql://x",
-                "DATABASE_URL='mysql://x' must begin with sqlite:// or postgresql://",
+                "DATABASE_URL must begin with sqlite:// or postgresql://",
             ),
             ("PYF_DATA_DIR", "~no-such-user-here/x", "is not a usable path; write it in full"),
             ("USER_AGENT_CONTACT", "me\r\nX-Evil: 1", "USER_AGENT_CONTACT must not hold control characters"),
@@ -160,6 +161,8 @@ class TestValues:
             ("PYPI_URL", "ftp://me:hush@pypi.org"),
             ("DATABASE_URL", "mysql://me:hush@host/db"),
             ("REDIS_URL", "http://:hush@host"),
+            ("DATABASE_URL", "hush"),
+            ("REDIS_URL", "redis://hush hush"),
         ],
     )
     def test_secrets_are_never_shown(self, name: str, text: str) -> None:
@@ -177,6 +180,69 @@ class TestValues:
         except UsageProblem as error:
             message = str(error)
         assert message.startswith(setting.name)
+
+
+class TestSecretFiles:
+    """Containers hand passwords over as files: what stands in the environment is shown to many."""
+
+    NAMES = ("DATABASE_URL", "GITHUB_TOKEN", "REDIS_URL", "TYPESENSE_API_KEY")
+
+    @pytest.fixture
+    def secret(self, tmp_path: Path) -> Path:
+        file = tmp_path / "secret"
+        file.write_text(" hush-hush\n")
+        return file
+
+    def test_every_setting_that_may_be_secret_has_one_and_no_other(self) -> None:
+        files = {setting.file.name for setting in SETTINGS if setting.file is not None}
+        assert files <= variables()
+        secret = {setting.name for setting in SETTINGS if setting.type == "secret"}
+        assert files == {f"{name}_FILE" for name in secret | {"DATABASE_URL", "REDIS_URL"}}
+        assert set(self.NAMES) <= {name.removesuffix("_FILE") for name in files}
+        assert not [name for name in files if name not in example_env()]
+
+    def test_its_line_is_the_value(self, secret: Path) -> None:
+        values = read_environment({"GITHUB_TOKEN_FILE": str(secret), "TYPESENSE_API_KEY": "key"}, FOLDER)
+        assert (values["GITHUB_TOKEN"], values["TYPESENSE_API_KEY"]) == ("hush-hush", "key")
+        assert "GITHUB_TOKEN_FILE" not in values
+
+    def test_it_is_relative_to_the_project_and_may_be_named_in_the_env_file(self, secret: Path) -> None:
+        (secret.parent / ".env").write_text("TYPESENSE_API_KEY_FILE=secret\nTYPESENSE_API_KEY=\n")
+        assert load_environment({}, secret.parent)["TYPESENSE_API_KEY"] == "hush-hush"
+
+    def test_nothing_is_no_file(self) -> None:
+        assert read(**{f"{name}_FILE": " " for name in self.NAMES}) == read()
+
+    def test_a_file_beside_the_value_is_refused(self, secret: Path) -> None:
+        """Which of the two counts would be a guess."""
+        with pytest.raises(UsageProblem, match="GITHUB_TOKEN and GITHUB_TOKEN_FILE are both set; keep one"):
+            read(GITHUB_TOKEN="token", GITHUB_TOKEN_FILE=str(secret))
+
+    @pytest.mark.parametrize(
+        "data", [b"", b"\n \n", b"hush\nhush\n", b"hush\xff", b"hush" * 10_000, b"hu\x1bsh", b"h\xc3\xbcsh"]
+    )
+    def test_what_is_no_secret_is_refused_and_not_shown(self, secret: Path, data: bytes) -> None:
+        secret.write_bytes(data)
+        with pytest.raises(UsageProblem) as caught:
+            read(TYPESENSE_API_KEY_FILE=str(secret))
+        assert str(caught.value).startswith("TYPESENSE_API_KEY")
+        assert not {"hush", "hüsh"} & set(str(caught.value).split())
+
+    @pytest.mark.parametrize("name", ["DATABASE_URL", "REDIS_URL"])
+    def test_a_password_where_a_url_belongs_is_not_shown(self, secret: Path, name: str) -> None:
+        with pytest.raises(UsageProblem, match=f"^{name} must begin with") as caught:
+            read(**{f"{name}_FILE": str(secret)})
+        assert "hush" not in str(caught.value)
+
+    def test_one_that_cannot_be_read_is_named_with_the_reason(self, tmp_path: Path) -> None:
+        for path, reason in ((tmp_path, "Is a directory"), (tmp_path / "none", "No such file or directory")):
+            with pytest.raises(UsageProblem, match=f"^GITHUB_TOKEN_FILE: {path} cannot be read: {reason}$"):
+                read(GITHUB_TOKEN_FILE=str(path))
+
+    def test_its_variable_is_no_mistake(self) -> None:
+        assert obsolete({f"{name}_FILE": "x" for name in self.NAMES}) == []
+        (hint,) = obsolete({"TYPESENSE_API_KEY_FIEL": "x"})
+        assert "did you mean TYPESENSE_API_KEY_FILE?" in hint
 
 
 class TestEnvFile:

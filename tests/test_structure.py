@@ -363,7 +363,9 @@ class TestRequirements:
         lines = requirements("requirements.txt")
         assert not [name for name, (_, reason) in lines.items() if not reason]
 
-    @pytest.mark.parametrize("file", ["requirements.txt", "requirements-test.txt"])
+    @pytest.mark.parametrize(
+        "file", ["requirements.txt", "requirements-postgresql.txt", "requirements-test.txt"]
+    )
     def test_every_one_is_pinned_within_its_bounds(self, file: str) -> None:
         """`make` installs what was tested, today and in a year."""
         pins = requirements("constraints.txt")
