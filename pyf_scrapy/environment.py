@@ -2,7 +2,8 @@
 
 `.env` stands beside scrapy.cfg, else in the working directory, never above. The variable PYF_ENV_FILE
 names another file; set to nothing it means none. What the environment sets (even to nothing) beats
-`.env`; a setting that is empty counts as not set. Nothing is read when this module is imported.
+`.env`; a setting that is empty counts as not set, but for a crontab expression, where it means off. Nothing
+is read when this module is imported.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import difflib
 import io
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from urllib.parse import urlsplit
 from dotenv.parser import parse_stream
 
 from pyf_scrapy.exceptions import UsageProblem
+from pyf_scrapy.setting_types import Setting
 from pyf_scrapy.settings_table import RENAMED, SETTINGS
 
 ENV_FILE_VARIABLE = "PYF_ENV_FILE"
@@ -89,8 +92,17 @@ def read_environment(environ: Mapping[str, str], folder: Path) -> dict[str, Any]
     """
     values: dict[str, Any] = {}
     for setting in SETTINGS:
-        values[setting.name] = setting.read(environ.get(setting.name, ""), folder)
+        name = _given_name(setting, environ)
+        values[setting.name] = replace(setting, name=name).read(environ.get(name), folder)
     return values
+
+
+def _given_name(setting: Setting, environ: Mapping[str, str]) -> str:
+    """The name under which a setting is set: its own, or the first of the seeds' that is not empty."""
+    former = [name for name in setting.former if name in environ]
+    if setting.name in environ or not former:
+        return setting.name
+    return next((name for name in former if environ[name].strip()), former[0])
 
 
 def ceiling(pypi_url: str, requests_per_second: float | None) -> float:
@@ -105,9 +117,10 @@ def obsolete(environ: Mapping[str, str]) -> list[str]:
     only: other programs may well own a REDIS_HOST.
     """
     known = {setting.name: setting for setting in SETTINGS}
+    used = {name for setting in SETTINGS for name in setting.former} | known.keys() | {ENV_FILE_VARIABLE}
     families = {name.partition("_")[0] + "_" for name in known}
     hints = []
-    for name in sorted(environ.keys() - known.keys() - {ENV_FILE_VARIABLE}):
+    for name in sorted(environ.keys() - used):
         reason = next((reason for pattern, reason in RENAMED.items() if fnmatchcase(name, pattern)), None)
         if reason:
             hints.append(f"{name} is not used; {reason}")
@@ -117,11 +130,21 @@ def obsolete(environ: Mapping[str, str]) -> list[str]:
     return hints
 
 
+def renamed(environ: Mapping[str, str]) -> list[str]:
+    """One line for each variable of the seeds that is read under another name here."""
+    return [
+        f"{name} is now {setting.name}" + ("; the latter counts" if setting.name in environ else "")
+        for setting in SETTINGS
+        for name in setting.former
+        if name in environ
+    ]
+
+
 def example_env() -> str:
     """The text of example.env: every setting with its help and default, commented out."""
     lines = [
         "# Settings. Copy this file to .env (beside scrapy.cfg) and take the # from what you change.",
-        "# The environment beats .env; an empty value counts as not set.",
+        "# The environment beats .env; an empty value counts as not set, but turns a job of SCHEDULE_* off.",
     ]
     component = ""
     for setting in SETTINGS:
