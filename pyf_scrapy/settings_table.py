@@ -313,8 +313,10 @@ SETTINGS: tuple[Setting, ...] = (
         minimum=1,
         maximum=16,
     ),
-    Setting("SCRAPYD_USERNAME", None, "secret", "who `scrapy schedule --scrapyd` is", "Schedule"),
-    Setting("SCRAPYD_PASSWORD", None, "secret", "and how it proves that", "Schedule"),
+    Setting(
+        "SCRAPYD_USERNAME", None, "secret", "user of the scrapyd that `scrapy schedule` posts to", "Schedule"
+    ),
+    Setting("SCRAPYD_PASSWORD", None, "secret", "and its password", "Schedule"),
 )
 
 # Names of pyf.aggregator that mean nothing here -> what to use instead, or why it is not needed.

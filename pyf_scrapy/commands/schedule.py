@@ -270,7 +270,7 @@ def _row(job: Job, record: Record, now: float, *, alive: bool) -> dict[str, Any]
 def _result(row: dict[str, Any]) -> str:
     if row["running_since"]:
         return "runs"
-    if row["started"] is None:
+    if row["started"] is None or row["ended"] is None:
         return ""
     took = timedelta(seconds=row["ended"] - row["started"])
     return f"{took}: {'ended' if row['exit_code'] is None else row['exit_code']}"

@@ -79,6 +79,11 @@ class Scheduler:
         self._saved: dict[str, Record] = {}
         self._unsaved = ""
 
+    @property
+    def running(self) -> frozenset[str]:
+        """The names of the jobs that run."""
+        return frozenset(self._runs)
+
     def stop(self) -> None:
         """End: runs are asked to stop, and waited for. A second call breaks off what they have under way."""
         now = self.timing.elapsed()
@@ -214,7 +219,7 @@ class Scheduler:
         due = plan.startable(
             [*self.jobs.values()],
             self.records,
-            running=self._runs.keys() | look.waiting,
+            running=self.running | look.waiting,
             busy=look.busy,
             now=self.timing.now(),
             begun=self._begun,

@@ -21,7 +21,7 @@ PROJECT = "pyf_scrapy"
 
 _TIMEOUT = 60.0  # seconds for a request and its answer: before its first job scrapyd lists the spiders
 _LARGEST = 10_000_000  # bytes of an answer; it lists the jobs that ended, too
-_ID = re.compile(r"([a-z]+)-([0-9]{1,12})")
+_ID = re.compile(r"([a-z]+)-[0-9]{1,11}")
 
 
 class _Listed(msgspec.Struct, frozen=True):
@@ -69,10 +69,9 @@ class Scrapyd:
 
     async def look(self) -> Look:
         answer = await self._ask("GET", "listjobs.json", {"project": PROJECT})
-        running = self._ours(answer.running)
-        self._ids = {name: f"{name}-{posted}" for name, posted in running.items()}
+        self._ids = self._ours(answer.running)
         return Look(
-            running,
+            {name: float(job_id.partition("-")[2]) for name, job_id in self._ids.items()},
             waiting=frozenset(self._ours(answer.pending)),
             busy=frozenset(listed.spider for listed in (*answer.pending, *answer.running)),
         )
@@ -93,13 +92,13 @@ class Scrapyd:
     async def close(self) -> None:
         await self._client.aclose()
 
-    def _ours(self, listed: Sequence[_Listed]) -> dict[str, float]:
-        """The jobs among those listed, and when they were posted."""
+    def _ours(self, listed: Sequence[_Listed]) -> dict[str, str]:
+        """The ids of our jobs among those listed."""
         found = {}
         for one in listed:
             parts = _ID.fullmatch(one.id)
             if parts is not None and self._spiders.get(parts[1]) == one.spider:
-                found[parts[1]] = float(parts[2])
+                found[parts[1]] = one.id
         return found
 
     async def _ask(self, method: str, endpoint: str, fields: Mapping[str, str | list[str]]) -> _Answer:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import signal
 import subprocess
@@ -21,6 +20,7 @@ from pyf_scrapy.schedule.plan import Record
 from pyf_scrapy.schedule.state import State
 from tests.commands.world import run_in
 from tests.crawling import CHECKOUT, Place
+from tests.schedule.harness import is_alive
 
 OPTIONS = Options(projects=200, members={"plone": 10}, only_members=True, most_releases=5)
 ONLY_SYNC = {f"SCHEDULE_{name}": "" for name in ("FEEDS", "REFRESH", "GITHUB", "DOWNLOADS", "HEALTH", "FULL")}
@@ -132,14 +132,6 @@ def test_lines_for_cron_are_commands_that_can_be_typed(
     assert command[1:] == ["crawl", "pypi", "-a", "profile=plone", "-L", "WARNING", "-s", "PYPI_MAX_RPS=2"]
 
 
-def is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
-
-
 def line_with(process: subprocess.Popen[str], text: str) -> str:
     """The next line of its log with this text in it."""
     assert process.stderr is not None
@@ -149,36 +141,28 @@ def line_with(process: subprocess.Popen[str], text: str) -> str:
     raise AssertionError(f"it ended with {process.wait()} before {text!r}")
 
 
-def test_killed_and_started_again_it_goes_on_and_leaves_nothing_behind(place: Place, replica: Handle) -> None:
+def test_a_service_that_is_ended_ends_its_crawls_keeps_their_work_and_leaves_nothing_behind(
+    place: Place, replica: Handle, capsys: pytest.CaptureFixture[str]
+) -> None:
     place.extra |= {**ONLY_SYNC, "DEFAULT_PROFILE": "plone", "PYPI_MAX_RPS": 20}
     replica.reset()
-    first = place.popen("schedule")
+    schedule = place.popen("schedule")
     try:
-        crawl = int(line_with(first, "sync: started (process ").partition("process ")[2].split(")")[0])
+        crawl = int(line_with(schedule, "sync: started (process ").partition("process ")[2].split(")")[0])
         while replica.statistics()["total"] < 5:
-            assert first.poll() is None
+            assert schedule.poll() is None
             time.sleep(0.02)
-        second = place.run("schedule")
-        assert second.returncode == ExitCode.ALREADY_RUNNING
-        assert second.stderr == f"scrapy schedule: another one is already running in {place.folder}\n"
-        first.kill()
-        first.communicate(timeout=30)
-        while is_alive(crawl):
-            time.sleep(0.02)
+        assert run_in(place, "schedule") == ExitCode.ALREADY_RUNNING
+        second = capsys.readouterr().err
+        assert second == f"scrapy schedule: another one is already running in {place.folder}\n"
+        schedule.send_signal(signal.SIGTERM)
+        output, errors = schedule.communicate(timeout=60)
     finally:
-        first.kill()
+        schedule.kill()
+    assert (schedule.returncode, output) == (0, "")
+    assert "[schedule] INFO: sync: broken off with 1 after" in errors
+    assert "Interrupted; the same command goes on from here." in errors
+    assert not is_alive(crawl)
     with place.store() as store:
-        kept = store.status().projects
-    assert kept < 200
-    place.extra["PYPI_MAX_RPS"] = 0
-    third = place.popen("schedule", "-s", "CONCURRENT_REQUESTS=8")
-    try:
-        line_with(third, "sync: ended with 0")
-        third.send_signal(signal.SIGTERM)
-        output, errors = third.communicate(timeout=30)
-    finally:
-        third.kill()
-    assert (third.returncode, output, errors) == (0, "", "")
-    with place.store() as store:
-        assert store.status().projects == 200
-    assert State(place.folder).read()["sync"].exit_code == 0
+        assert 0 < store.status().projects < 200
+    assert State(place.folder).read()["sync"].started is None, "it is due again at the next start"

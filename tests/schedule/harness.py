@@ -47,6 +47,14 @@ def script(text: str, *arguments: str) -> list[str]:
     return [sys.executable, "-S", "-E", "-c", text, *arguments]
 
 
+def is_alive(pid: int) -> bool:
+    """Whether a process runs; one that only nobody has asked about its end does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
 def jobs_of(**values: Any) -> list[Job]:
     """The jobs with only these settings, all others off."""
     return planned({**DEFAULTS, **OFF, **values}, {"profile": "plone"}, NOON)

@@ -6,7 +6,9 @@ import asyncio
 import logging
 import os
 import signal
+import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,7 +22,7 @@ from pyf_scrapy.schedule.plan import Record
 from pyf_scrapy.schedule.processes import LOG_FORMAT
 from pyf_scrapy.schedule.state import State
 from tests.crawling import CHECKOUT, Place
-from tests.schedule.harness import NOON, OBEDIENT, Clock, jobs_of, scheduling, script
+from tests.schedule.harness import NOON, OBEDIENT, Clock, is_alive, jobs_of, scheduling, script
 
 HALF_HOUR = 1800
 SYNC = jobs_of(SCHEDULE_SYNC="*/30 * * * *")
@@ -37,14 +39,6 @@ def quick(code: int = 0) -> list[str]:
 
 def obedient(asked: int = 1) -> list[str]:
     return script(OBEDIENT, str(asked))
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 class TestTimes:
@@ -200,6 +194,28 @@ class TestTheEnd:
         assert State(tmp_path).read()["sync"] == Record(since=NOON)
         async with scheduling(tmp_path, SYNC, lambda job: quick()) as running:
             await running.until(lambda: "sync: ended with 0" in caplog.text)
+
+    def test_its_runs_die_with_it_when_it_is_killed(self, tmp_path: Path) -> None:
+        """Else they would hold the locks of their spiders, and no limit would hold for them."""
+        (tmp_path / "obedient.py").write_text(OBEDIENT)
+        program = (
+            "import asyncio, os, pathlib, sys\n"
+            "from pyf_scrapy.schedule.jobs import Job\n"
+            "from pyf_scrapy.schedule.processes import Processes\n"
+            "command = [sys.executable, 'obedient.py', '9']\n"
+            "async def main():\n"
+            f"    runs = Processes(lambda job: command, pathlib.Path({str(tmp_path)!r}), os.environ, print)\n"
+            "    print(await runs.start(Job('sync', 'pypi', {}), 0), flush=True)\n"
+            "    await asyncio.sleep(600)\n"
+            "asyncio.run(main())\n"
+        )
+        with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as schedule:
+            assert schedule.stdout is not None
+            crawl = int(schedule.stdout.readline().split()[1])
+            assert is_alive(crawl)
+            schedule.kill()
+        while is_alive(crawl):
+            time.sleep(0.01)
 
     async def test_a_run_that_ends_well_meanwhile_counts(
         self, tmp_path: Path, caplog: pytest.LogCaptureFixture

@@ -76,14 +76,15 @@ class Server:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "scrapyd", "--nodaemon", "--pidfile="],
-            cwd=self.folder,
-            env={**os.environ, "PYTHONPATH": str(self.folder)},
-            stdin=subprocess.DEVNULL,
-            stdout=(self.folder / "log").open("ab"),
-            stderr=subprocess.STDOUT,
-        )
+        with (self.folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "scrapyd", "--nodaemon", "--pidfile="],
+                cwd=self.folder,
+                env={**os.environ, "PYTHONPATH": str(self.folder)},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             try:
@@ -163,7 +164,7 @@ async def test_a_job_is_posted_once_ended_by_its_limit_and_what_was_missed_made_
         assert server.listed()["running"] == [f"sync-{NOON:.0f}"]
         assert server.notes[0].startswith("crawl pypi")
         assert {"profile=plone", "PYPI_MAX_RPS=2"} <= set(server.notes[0].split())
-        await running.turns()
+        await running.until(lambda: running.scheduler.running)
         clock.elapsed += 99
         clock.now += 2 * HALF_HOUR + 60
         await running.turns()
@@ -186,8 +187,7 @@ async def test_a_job_that_does_not_end_is_asked_again_and_killed(
     clock = Clock()
     async with posting(tmp_path, server, clock) as running:
         await running.until(lambda: server.notes)
-        await running.until(lambda: running.records["sync"].running_since)
-        await running.turns()
+        await running.until(lambda: running.scheduler.running)
         for seconds, happened in (
             (100, lambda: server.notes.count("asked") == 1),
             (60, lambda: server.notes.count("asked") == 2),
@@ -204,11 +204,12 @@ async def test_what_runs_outlives_the_schedule_and_is_known_again(
     clock = Clock()
     async with posting(tmp_path, server, clock) as running:
         await running.until(lambda: server.notes)
+        await running.until(lambda: running.scheduler.running)
         await running.end()
     assert "asked" not in server.notes
     clock.now += HALF_HOUR
     async with posting(tmp_path, server, clock) as running:
-        await running.turns()
+        await running.until(lambda: running.scheduler.running)
         assert len(server.notes) == 1
         await running.end()
     server.cancel(f"sync-{NOON:.0f}")
