@@ -105,6 +105,11 @@ def _given_name(setting: Setting, environ: Mapping[str, str]) -> str:
     return next((name for name in former if environ[name].strip()), former[0])
 
 
+def variables() -> set[str]:
+    """The names of all that is read: each setting, and its names in the seeds."""
+    return {name for setting in SETTINGS for name in (setting.name, *setting.former)}
+
+
 def ceiling(pypi_url: str, requests_per_second: float | None) -> float:
     """Requests a second for this PyPI: as set, else 5 on pypi.org and no ceiling (0) elsewhere."""
     if requests_per_second is not None:
@@ -116,11 +121,10 @@ def obsolete(environ: Mapping[str, str]) -> list[str]:
     """One line for each variable that is set but not used: of the seeds, or mistyped. Best asked about `.env`
     only: other programs may well own a REDIS_HOST.
     """
-    known = {setting.name: setting for setting in SETTINGS}
-    used = {name for setting in SETTINGS for name in setting.former} | known.keys() | {ENV_FILE_VARIABLE}
+    known = {setting.name for setting in SETTINGS}
     families = {name.partition("_")[0] + "_" for name in known}
     hints = []
-    for name in sorted(environ.keys() - used):
+    for name in sorted(environ.keys() - variables() - {ENV_FILE_VARIABLE}):
         reason = next((reason for pattern, reason in RENAMED.items() if fnmatchcase(name, pattern)), None)
         if reason:
             hints.append(f"{name} is not used; {reason}")

@@ -34,6 +34,7 @@ from pyf_scrapy.environment import (
     project_folder,
     read_env_file,
     renamed,
+    variables,
 )
 from pyf_scrapy.exceptions import UsageProblem
 from pyf_scrapy.setting_types import Setting
@@ -128,12 +129,8 @@ class Command(PyfCommand):
         options = ["-L", opts.loglevel or "WARNING", *_repeated(opts.set)]
         env_file = find_env_file(os.environ)
         written = read_env_file(env_file) if env_file is not None else {}
-        names = {name for setting in SETTINGS for name in (setting.name, *setting.former)}
-        unseen = {
-            name
-            for name in names | {ENV_FILE_VARIABLE}
-            if name in os.environ and os.environ[name] != written.get(name)
-        }
+        known = variables() | {ENV_FILE_VARIABLE}
+        unseen = {n for n in known if n in os.environ and os.environ[n] != written.get(n)}
         text = crontab(
             jobs,
             lambda job: [*program, *job.crawl, *options],
@@ -157,11 +154,10 @@ class Command(PyfCommand):
         if opts.scrapyd is not None:
             backend = Scrapyd(_scrapyd_url(opts.scrapyd), login(settings), jobs, opts.set)
         else:
-            level = self.project_settings["LOG_LEVEL"] if _log_level_is_chosen(opts) else "WARNING"
-            options = ["--json", "-L", level, *_repeated(opts.set), "-s", f"LOG_FORMAT={LOG_FORMAT}"]
+            options = [*_log_level(opts), *_repeated(opts.set), "--json", "-s", f"LOG_FORMAT={LOG_FORMAT}"]
             backend = Processes(
                 lambda job: [sys.executable, "-m", "scrapy", *job.crawl, *options],
-                project_folder() or Path.cwd(),
+                Path.cwd(),
                 os.environ,
                 woken.set,
             )
@@ -177,11 +173,16 @@ class Command(PyfCommand):
         configure_logging(self.project_settings.copy_to_dict())
         logging.getLogger("httpx").setLevel(logging.WARNING)  # a line for each request
         if (handler := get_scrapy_root_handler()) is not None:
-            handler.addFilter(_cleaned)
+            handler.addFilter(cleaned)
 
 
-def _cleaned(record: logging.LogRecord) -> bool:
-    record.msg, record.args = clean(record.getMessage(), lines=True), None
+def cleaned(record: logging.LogRecord) -> bool:
+    """A filter that makes the message of a record one line without control characters.
+
+    A package's name or summary must not look like another line of the log.
+    """
+    text = record.getMessage()
+    record.msg, record.args = text[: len(text) - len(text.lstrip(" "))] + clean(text), None
     return True
 
 
@@ -190,8 +191,11 @@ def _repeated(pairs: Sequence[str]) -> list[str]:
     return [word for pair in pairs for word in ("-s", pair)]
 
 
-def _log_level_is_chosen(opts: argparse.Namespace) -> bool:
-    return bool(opts.loglevel) or any(pair.startswith("LOG_LEVEL=") for pair in opts.set)
+def _log_level(opts: argparse.Namespace) -> list[str]:
+    """The option that says what the crawls log: warnings, unless another level was asked for."""
+    if opts.loglevel == "INFO" or any(pair.startswith("LOG_LEVEL=") for pair in opts.set):
+        return []  # INFO is what a crawl logs by itself; asked for, it comes with Scrapy's own 80 lines
+    return ["-L", opts.loglevel or "WARNING"]
 
 
 def _scrapyd_url(text: str) -> str:

@@ -9,10 +9,11 @@ from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 
 from pyf_scrapy.exceptions import UsageProblem
-from pyf_scrapy.schedule.jobs import FOLLOW_INTERVAL, Job
+from pyf_scrapy.schedule.jobs import FOLLOW_INTERVAL, KINDS, Job
 
 _MINUTELY = "* * * * *"
 _GRACE = 110  # seconds until `timeout` kills what it has asked to end
+_ONCE = {kind.name: kind.limit for kind in KINDS}  # also of what follows elsewhere
 _MONTH = 30 * 24 * 60 * 60  # seconds
 
 
@@ -44,6 +45,7 @@ def _lines(
 ) -> Iterator[str]:
     yield "# What `scrapy schedule` does, by cron: but cron does not make up for what was missed."
     yield "# A run whose spider still runs ends at once with exit code 75."
+    yield '# Cron mails what a run prints, unless a line MAILTO="" stands before these.'
     if unseen:
         yield f"# Put into .env what cron cannot know: {', '.join(unseen)}"
     if not _is_local(jobs[0].zone, now):
@@ -52,9 +54,9 @@ def _lines(
     for job in jobs:
         arguments = {name: value for name, value in job.arguments.items() if name != "follow"}
         crawl = shlex.join(command(Job(job.name, job.spider, arguments)))
-        if job.limit and not job.follows:
-            # In the foreground, or it sends the signal twice, which breaks off what is under way.
-            crawl = f"timeout --foreground -k {_GRACE} {job.limit:.0f} {crawl}"
+        if limit := _ONCE[job.name] if job.follows else job.limit:
+            # In the foreground, or the signal may come twice, which breaks off what is under way.
+            crawl = f"timeout --foreground -k {_GRACE} {limit:.0f} {crawl}"
         line = f"cd {shlex.quote(str(folder))} && {crawl}"
         if not line.isprintable() or r"\%" in line:
             raise UsageProblem(f"{str(folder)!r} has characters in its name that a crontab cannot hold")

@@ -100,9 +100,7 @@ def ended(job: Job, record: Record, *, started: float, now: float, code: int | N
     When its spider was already running, the run is still to come.
     """
     if code == AlreadyRunningError.exit_code:
-        return msgspec.structs.replace(
-            record, running_since=None, not_before=now + BUSY_PAUSE, soon=record.soon if job.follows else 0
-        )
+        return msgspec.structs.replace(record, running_since=None, not_before=now + BUSY_PAUSE)
     soon, not_before = 0, 0.0
     if job.follows:
         soon = record.soon + 1 if now - started < MOST_RESTART_PAUSE else 0

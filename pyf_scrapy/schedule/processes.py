@@ -193,5 +193,6 @@ def summarised(output: bytes) -> str:
         summary = msgspec.json.decode(output, type=dict[str, object])
     except (msgspec.DecodeError, UnicodeDecodeError):
         return ""
-    figures = [f"{summary[name]:,} {text}" for name, text in _TOLD.items() if summary.get(name)]
+    counted = {text: summary.get(name) for name, text in _TOLD.items()}
+    figures = [f"{count:,} {text}" for text, count in counted.items() if isinstance(count, int) and count]
     return " ".join(filter(None, (str(summary.get("message", "")), ", ".join(figures))))

@@ -103,11 +103,14 @@ class Scheduler:
         try:
             self._recall()
             self._task = asyncio.current_task()
+            on = (name for name, job in self.jobs.items() if not job.is_off)
+            logger.info("scheduled: %s", ", ".join(on))
             while not await self.turn():
                 await self._wait()
         except asyncio.CancelledError:
             if self._stopping_since is None:
                 raise
+            self._save_changes()
         finally:
             self._task = None
             await self.backend.close()
@@ -127,7 +130,8 @@ class Scheduler:
         except BackendError as error:
             self._complain(str(error))
         else:
-            self._complain("")
+            if self._stopping_since is None:
+                self._complain("")
         self._save_changes()
         return self._stopping_since is not None and (self.backend.outlives or not self._runs)
 
@@ -178,7 +182,7 @@ class Scheduler:
         told += f": {end.message}" if end.message else ""
         if self._stopping_since is not None and (job.follows or end.exit_code not in _FINE):
             self._change(end.name, running_since=None)
-            logger.info("%s: broken off%s", end.name, told)
+            logger.info("%s: stopped%s", end.name, told)
             return
         self.records[end.name] = plan.ended(
             job,

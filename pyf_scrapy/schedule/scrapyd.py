@@ -127,7 +127,9 @@ class Scrapyd:
         except (msgspec.DecodeError, UnicodeDecodeError):
             raise self._failed(endpoint, f"status {response.status_code}, and not scrapyd's JSON") from None
         if answer.status != "ok":
-            raise self._failed(endpoint, answer.message[:300] or f"status {answer.status[:40]}")
+            # A traceback of its own says in the last line what is wrong.
+            last = answer.message.strip().rpartition("\n")[2]
+            raise self._failed(endpoint, last[:300] or f"status {answer.status[:40]}")
         return answer
 
     def _failed(self, endpoint: str, reason: str) -> BackendError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import shlex
 import signal
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 from scrapy.cmdline import execute
 
 from pyf_scrapy.commands.output import ExitCode
+from pyf_scrapy.commands.schedule import cleaned
 from pyf_scrapy.replica.options import Options
 from pyf_scrapy.replica.runner import Handle, running_replica
 from pyf_scrapy.schedule.plan import Record
@@ -132,6 +134,14 @@ def test_lines_for_cron_are_commands_that_can_be_typed(
     assert command[1:] == ["crawl", "pypi", "-a", "profile=plone", "-L", "WARNING", "-s", "PYPI_MAX_RPS=2"]
 
 
+def test_a_line_of_a_stranger_stays_one_line() -> None:
+    """Else a package could write into the log that all is well."""
+    text = "  Dropped %s\rERROR [schedule] \x1b[2Jfake\u2028line\x9b1m"
+    record = logging.makeLogRecord({"msg": text, "args": ("a\x0bb",)})
+    assert cleaned(record)
+    assert record.getMessage() == "  Dropped a b ERROR [schedule] fake line"
+
+
 def line_with(process: subprocess.Popen[str], text: str) -> str:
     """The next line of its log with this text in it."""
     assert process.stderr is not None
@@ -160,7 +170,7 @@ def test_a_service_that_is_ended_ends_its_crawls_keeps_their_work_and_leaves_not
     finally:
         schedule.kill()
     assert (schedule.returncode, output) == (0, "")
-    assert "[schedule] INFO: sync: broken off with 1 after" in errors
+    assert "[schedule] INFO: sync: stopped with 1 after" in errors
     assert "Interrupted; the same command goes on from here." in errors
     assert not is_alive(crawl)
     with place.store() as store:

@@ -190,7 +190,7 @@ class TestTheEnd:
             assert not running.task.done()
             running.scheduler.stop()  # a second Ctrl-C
             await asyncio.wait_for(running.task, 30)
-        assert "sync: broken off with 1" in caplog.text
+        assert "sync: stopped with 1" in caplog.text
         assert State(tmp_path).read()["sync"] == Record(since=NOON)
         async with scheduling(tmp_path, SYNC, lambda job: quick()) as running:
             await running.until(lambda: "sync: ended with 0" in caplog.text)
@@ -216,6 +216,18 @@ class TestTheEnd:
             schedule.kill()
         while is_alive(crawl):
             time.sleep(0.01)
+
+    async def test_what_ends_without_order_kills_what_it_started(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        async with scheduling(tmp_path, SYNC, lambda job: obedient(9)) as running:
+            await running.until(lambda: "ready" in caplog.text)
+            crawl = int(caplog.text.partition("(process ")[2].partition(")")[0])
+            running.task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await running.task
+            while is_alive(crawl):
+                await asyncio.sleep(0.01)
 
     async def test_a_run_that_ends_well_meanwhile_counts(
         self, tmp_path: Path, caplog: pytest.LogCaptureFixture

@@ -276,7 +276,10 @@ async def test_no_answer_is_waited_for_at_the_end(tmp_path: Path) -> None:
     ("answer", "told"),
     [
         (b"HTTP/1.0 200 OK\r\n\r\n<html>", "status 200, and not scrapyd's JSON"),
-        (b'HTTP/1.0 200 OK\r\n\r\n{"status": "error", "message": "project not found"}', "project not found"),
+        (
+            b'HTTP/1.0 200 OK\r\n\r\n{"status": "error", "message": "a\\nb: no project\\n"}',
+            "json: b: no project",
+        ),
         (b'HTTP/1.0 200 OK\r\n\r\n{"status": "odd"}', "status odd"),
         (b"HTTP/1.0 500 No\r\n\r\n", "status 500, and not scrapyd's JSON"),
         (b"HTTP/1.0 200 OK\r\n\r\n" + b" " * 10_000_100, "the answer is too large"),
