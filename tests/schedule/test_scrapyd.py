@@ -40,7 +40,8 @@ runner = small_runner
 pyf_scrapy = none.needed
 """
 
-#: Notes how it was called and when it is asked to end, which it does when asked as often as it has to be.
+#: Notes how it was called and when it is asked to end, which it does when asked as often as it has to be, or
+#: when its scrapyd is gone, which leaves its jobs alone.
 RUNNER = """\
 import os, signal, sys, time
 if sys.argv[1] == "list":
@@ -57,7 +58,8 @@ def asked(*_):
         raise SystemExit
 signal.signal(signal.SIGINT, asked)
 note(" ".join(sys.argv[1:]))
-while True:
+server = os.getppid()
+while os.getppid() == server:
     time.sleep(0.05)
 """
 
