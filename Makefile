@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 # Neither .env nor service variables of the caller may reach the demo or the tests.
-CLEAN = env $$(env | sed -nE 's/^((TYPESENSE|IMPORT|PYPI|PYPISTATS|PYF|GITHUB|REDIS|RENDER|INDEX|SCRAPY)_[A-Z_]+|DATABASE_URL(_FILE)?|DEFAULT_PROFILE|PROFILES_FILE|DESCRIPTIONS|USER_AGENT_CONTACT)=.*/-u \1/p') PYF_ENV_FILE=
+CLEAN = env $$(env | sed -nE 's/^((TYPESENSE|IMPORT|PYPI|PYPISTATS|PYF|GITHUB|REDIS|RENDER|INDEX|SCRAPY|SCRAPYD|SCHEDULE|CELERY)_[A-Z_]+|DATABASE_URL(_FILE)?|DEFAULT_PROFILE|PROFILES_FILE|DESCRIPTIONS|USER_AGENT_CONTACT)=.*/-u \1/p') PYF_ENV_FILE=
 
 .PHONY: setup setup-test demo test soak lint secrets clean
 

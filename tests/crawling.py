@@ -101,7 +101,8 @@ class Place:
 
     def environment(self) -> dict[str, str]:
         """The environment of a user's command in this place, free of the caller's service variables."""
-        inherited = {name: value for name, value in os.environ.items() if name not in variables()}
+        known = variables()
+        inherited = {name: value for name, value in os.environ.items() if name not in known}
         return {
             **inherited,
             "PYF_ENV_FILE": "",

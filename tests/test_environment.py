@@ -11,6 +11,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from pyf_scrapy.environment import (
+    RENAMED,
     ceiling,
     example_env,
     find_env_file,
@@ -18,10 +19,11 @@ from pyf_scrapy.environment import (
     obsolete,
     read_env_file,
     read_environment,
+    renamed,
     variables,
 )
 from pyf_scrapy.exceptions import UsageProblem
-from pyf_scrapy.settings_table import RENAMED, SETTINGS
+from pyf_scrapy.settings_table import SETTINGS
 
 ROOT = Path(__file__).parents[1]
 FOLDER = Path("/some/where")
@@ -89,8 +91,14 @@ class TestValues:
         assert read(PYPI_MAX_RPS="0")["PYPI_MAX_RPS"] == 0
 
     def test_empty_is_not_set(self) -> None:
-        empty = {setting.name: " " for setting in SETTINGS}
+        empty = {setting.name: " " for setting in SETTINGS if setting.type != "cron"}
         assert read_environment(empty, FOLDER) == read()
+
+    def test_an_empty_crontab_expression_is_off(self) -> None:
+        """As with pyf.aggregator, whose users bring such lines along."""
+        assert read(SCHEDULE_SYNC=" ")["SCHEDULE_SYNC"] == ""
+        assert read(CELERY_SCHEDULE_WEEKLY_DOWNLOADS="")["SCHEDULE_DOWNLOADS"] == ""
+        assert read()["SCHEDULE_SYNC"] == "*/30 * * * *"
 
     def test_conversions(self) -> None:
         values = read(
@@ -103,6 +111,9 @@ class TestValues:
             REDIS_URL="redis://:pass@host:6379/0",
             TYPESENSE_HOST="search.example.com",
             GITHUB_TOKEN="ghp_abc",
+            SCHEDULE_SYNC=" 0  4 * * sun",
+            SCHEDULE_TIMEZONE="Europe/Berlin",
+            SCHEDULE_LIMITS="sync=60, full=0 health=1.5",
         )
         assert values["PYPI_URL"] == "http://[::1]:8000/index"
         assert values["TYPESENSE_PORT"] == 443
@@ -111,6 +122,25 @@ class TestValues:
         assert values["PYF_DATA_DIR"] == Path("/data/pyf")
         assert values["DATABASE_URL"] == "postgresql+psycopg://user:pass@host/db"
         assert values["REDIS_URL"] == "redis://:pass@host:6379/0"
+        assert values["SCHEDULE_SYNC"] == "0 4 * * sun"
+        assert values["SCHEDULE_TIMEZONE"] == "Europe/Berlin"
+        assert values["SCHEDULE_LIMITS"] == {"sync": 60, "full": 0, "health": 1.5}
+
+    def test_names_of_the_seeds_are_read_unless_ours_is_set(self) -> None:
+        assert read(CELERY_SCHEDULE_WEEKLY_GITHUB="0 5 * * 0")["SCHEDULE_GITHUB"] == "0 5 * * 0"
+        both = read(CELERY_SCHEDULE_WEEKLY_GITHUB="0 5 * * 0", SCHEDULE_GITHUB="0 6 * * *")
+        assert both["SCHEDULE_GITHUB"] == "0 6 * * *"
+        assert read(CELERY_SCHEDULE_WEEKLY_GITHUB="0 5 * * 0", SCHEDULE_GITHUB="")["SCHEDULE_GITHUB"] == ""
+
+    @pytest.mark.parametrize(
+        ("releases", "projects", "feeds"),
+        [("*/2 * * * *", "*/3 * * * *", "*/2 * * * *"), ("", "*/3 * * * *", "*/3 * * * *"), ("", "", "")],
+    )
+    def test_the_two_feeds_of_the_seeds_are_one_job_which_is_off_when_both_are(
+        self, releases: str, projects: str, feeds: str
+    ) -> None:
+        values = read(CELERY_SCHEDULE_RSS_PROJECTS=projects, CELERY_SCHEDULE_RSS_RELEASES=releases)
+        assert values["SCHEDULE_FEEDS"] == feeds
 
     @pytest.mark.parametrize(
         ("name", "text", "message"),
@@ -138,6 +168,14 @@ class TestValues:
                 "DATABASE_URL must begin with sqlite:// or postgresql://",
             ),
             ("PYF_DATA_DIR", "~no-such-user-here/x", "is not a usable path; write it in full"),
+            ("SCHEDULE_SYNC", "61 * * * *", "SCHEDULE_SYNC='61 * * * *' has no valid minute: write minute"),
+            ("SCHEDULE_SYNC", "follow", "SCHEDULE_SYNC='follow' does not have five fields"),
+            ("SCHEDULE_FEEDS", "folow", "(*/30 * * * *), or the word follow; nothing means off"),
+            ("SCHEDULE_TIMEZONE", "CEST", "must be a time zone of this system, such as UTC or Europe"),
+            ("SCHEDULE_TIMEZONE", "../etc", "must be a time zone of this system"),
+            ("SCHEDULE_LIMITS", "sink=5", "must be NAME=NUMBER, several with blanks; the names are feeds"),
+            ("SCHEDULE_LIMITS", "sync=", "must be NAME=NUMBER"),
+            ("SCHEDULE_LIMITS", "sync=-1", "SCHEDULE_LIMITS='-1' must be a number of at least 0"),
             ("USER_AGENT_CONTACT", "me\r\nX-Evil: 1", "USER_AGENT_CONTACT must not hold control characters"),
         ],
     )
@@ -329,17 +367,26 @@ def test_names_of_the_seeds_that_mean_nothing_here_are_explained() -> None:
     hints = obsolete(
         {
             "PYPI_MAX_WORKERS": "20",
+            "CELERY_SCHEDULE_OTHER": "x",
             "CELERY_SCHEDULE_RSS_PROJECTS": "x",
             "CELERY_WORKER_POOL": "y",
             "HOME": "/",
         }
     )
     assert hints == [
-        "CELERY_SCHEDULE_RSS_PROJECTS is not used; use cron",
+        "CELERY_SCHEDULE_OTHER is not used; use SCHEDULE_* and `scrapy schedule`",
         "CELERY_WORKER_POOL is not used; not needed: there is no Celery",
         "PYPI_MAX_WORKERS is not used; use PYPI_CONCURRENCY",
     ]
     assert obsolete({setting.name: "x" for setting in SETTINGS}) == []
+
+
+def test_names_of_the_seeds_that_are_read_are_named_with_their_successors() -> None:
+    assert renamed({"CELERY_SCHEDULE_MONTHLY_FETCH": "", "HOME": "/", "SCHEDULE_SYNC": ""}) == [
+        "CELERY_SCHEDULE_MONTHLY_FETCH is now SCHEDULE_FULL"
+    ]
+    both = {"CELERY_SCHEDULE_RSS_PROJECTS": "", "SCHEDULE_FEEDS": ""}
+    assert renamed(both) == ["CELERY_SCHEDULE_RSS_PROJECTS is now SCHEDULE_FEEDS; the latter counts"]
 
 
 def test_every_variable_of_the_seeds_is_a_setting_or_explained() -> None:
@@ -364,6 +411,10 @@ def test_every_variable_of_the_seeds_is_a_setting_or_explained() -> None:
         "PYPISTATS_RETRY_BACKOFF",
         "REDIS_HOST",
         "CELERY_SCHEDULE_RSS_PROJECTS",
+        "CELERY_SCHEDULE_RSS_RELEASES",
+        "CELERY_SCHEDULE_WEEKLY_REFRESH",
+        "CELERY_SCHEDULE_WEEKLY_DOWNLOADS",
+        "CELERY_SCHEDULE_WEEKLY_GITHUB",
         "CELERY_SCHEDULE_MONTHLY_FETCH",
         "RSS_DEDUP_TTL",
         "RSS_DEDUP_TTL_NEW",
@@ -372,8 +423,7 @@ def test_every_variable_of_the_seeds_is_a_setting_or_explained() -> None:
         "CELERY_TASK_TIME_LIMIT",
         "DEFAULT_PROFILE",
     ]
-    known = {setting.name for setting in SETTINGS}
-    assert [name for name in seeds if name not in known and not obsolete({name: "x"})] == []
+    assert [name for name in seeds if name not in variables() and not obsolete({name: "x"})] == []
 
 
 def test_a_mistyped_setting_is_named() -> None:

@@ -65,7 +65,8 @@ class Command(ScrapyCrawl):
             _check_settings(opts.set, settings)
             self.check_options(args)
             _check(args, opts.spargs, settings)
-            if (env_file := find_env_file(os.environ)) is not None:
+            is_quiet = logging.getLevelNamesMapping().get(settings["LOG_LEVEL"], 0) > logging.INFO
+            if (env_file := find_env_file(os.environ)) is not None and not is_quiet:
                 for hint in obsolete(read_env_file(env_file)):
                     complain(self.name, f"note: {env_file.name}: {hint}")
         except PyfError as error:
