@@ -1,8 +1,9 @@
 """What people read when they operate the index: the files of tests/transcripts.
 
 Each is a session: `$ scrapy ...`, what was printed (standard error, too), and `[exit code]` unless it is 0.
-What differs from run to run is replaced by a word in angle brackets. A line `# crawl SPIDER NAME=VALUE ...`
-crawls in between, `# index of pyf.aggregator: NAME` makes one. To write them anew after a change: PYF_WRITE_TRANSCRIPTS=1, then read what git shows.
+What differs from run to run is replaced by a word in angle brackets. In between `> crawl SPIDER NAME=VALUE ...`
+crawls and `> index of pyf.aggregator: NAME` makes one. To write them anew after a change:
+PYF_WRITE_TRANSCRIPTS=1, then read what git shows.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ def test_a_session_reads_as_it_is_written_down(
         if name == "apikeys":  # the numbers of keys tell how many were made before
             place = EmbeddedPlace(place.folder, replica.url)
         path = TRANSCRIPTS / f"{name}.txt"
-        lines = [line for line in path.read_text().splitlines() if line.startswith(("$ ", "# "))]
+        lines = [line for line in path.read_text().splitlines() if line.startswith(("$ ", "> "))]
         try:
             printed = [line for typed in lines for line in _session(typed, place, capsys)]
         finally:
@@ -89,7 +90,7 @@ def _session(typed: str, place: Place, capsys: pytest.CaptureFixture[str]) -> It
     """The line that is typed, and what it prints."""
     yield typed
     words = shlex.split(typed[2:])
-    if typed.startswith("# "):
+    if typed.startswith("> "):
         if words[0] == "crawl":
             asyncio.run(place.crawl(words[1], **dict(word.split("=", 1) for word in words[2:])))  # type: ignore[arg-type]
         else:
