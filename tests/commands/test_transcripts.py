@@ -1,7 +1,7 @@
 """What people read when they operate the index: the files of tests/transcripts.
 
 Each is a session: `$ scrapy ...`, what was printed (standard error, too), and `[exit code]` unless it is 0.
-What differs from run to run is replaced by a word in angle brackets. In between `> crawl SPIDER NAME=VALUE ...`
+What differs from run to run is replaced by a word in angle brackets. In between `> crawl SPIDER NAME=VALUE`
 crawls and `> index of pyf.aggregator: NAME` makes one. To write them anew after a change:
 PYF_WRITE_TRANSCRIPTS=1, then read what git shows.
 """
