@@ -18,7 +18,7 @@ from scrapy.commands import ScrapyCommand
 from scrapy.exceptions import UsageError
 from scrapy.settings import BaseSettings
 
-from pyf_scrapy.commands.output import ExitCode, complain, reported
+from pyf_scrapy.commands.output import ExitCode, complain, print_json, print_text, reported
 from pyf_scrapy.exceptions import SearchError, UsageProblem
 from pyf_scrapy.profiles import Profile, load_profiles, select
 from pyf_scrapy.search.connection import Connection, TypesenseSettings, connect
@@ -139,6 +139,20 @@ class Action:
     takes_profile: bool = False
     takes_collection: bool = False
     options: Callable[[argparse.ArgumentParser], None] | None = None
+
+
+def yes_option(parser: argparse.ArgumentParser) -> None:
+    """Declare `--yes`, for what `output.confirmed` asks."""
+    parser.add_argument("--yes", action="store_true", help="do not ask")
+
+
+def unchanged(opts: argparse.Namespace) -> int:
+    """Say that the user did not want it; returns the exit code."""
+    if opts.json:
+        print_json({"changed": False})
+    else:
+        print_text("Nothing was changed.")
+    return ExitCode.OK
 
 
 class ActionCommand(PyfCommand):

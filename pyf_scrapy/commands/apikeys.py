@@ -10,7 +10,7 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
-from pyf_scrapy.command import Action, ActionCommand
+from pyf_scrapy.command import Action, ActionCommand, unchanged, yes_option
 from pyf_scrapy.commands.output import (
     ExitCode,
     confirmed,
@@ -54,10 +54,6 @@ def _creation(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _deletion(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--yes", action="store_true", help="do not ask")
-
-
 class Command(ActionCommand):
     actions = (
         Action("list", "List the keys, without their values"),
@@ -69,7 +65,7 @@ class Command(ActionCommand):
             takes_collection=True,
             options=_creation,
         ),
-        Action("delete", "Delete a key", arguments=(1, 1), syntax="ID [--yes]", options=_deletion),
+        Action("delete", "Delete a key", arguments=(1, 1), syntax="ID [--yes]", options=yes_option),
     )
 
     def short_desc(self) -> str:
@@ -139,8 +135,7 @@ class Command(ActionCommand):
             key = find_key(connection.client, int(args[0]))
             about = f"{key.id} ({key.description}, {key.prefix}...)"
             if not confirmed(f"Delete key {about}? Whoever uses it is refused at once.", yes=opts.yes):
-                print_text("Nothing was deleted.")
-                return ExitCode.OK
+                return unchanged(opts)
             delete_key(connection.client, key)
         if opts.json:
             print_json({"deleted": _row(key, int(time.time()))})

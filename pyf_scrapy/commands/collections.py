@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from pyf_scrapy.command import Action, ActionCommand
+from pyf_scrapy.command import Action, ActionCommand, unchanged, yes_option
 from pyf_scrapy.commands.output import (
     ExitCode,
     confirmed,
@@ -25,9 +25,11 @@ from pyf_scrapy.commands.takeover_output import print_takeover
 from pyf_scrapy.dates import minute
 from pyf_scrapy.exceptions import UsageProblem
 from pyf_scrapy.profiles import Profile, select
+from pyf_scrapy.rebuild import half_built
 from pyf_scrapy.rebuild.migrate import migrate
 from pyf_scrapy.rebuild.recreate import Recreated, recreate
 from pyf_scrapy.search.administration import (
+    collection_details,
     create_collection,
     deletable,
     delete_collection,
@@ -46,10 +48,6 @@ def _names(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--names", action="store_true", help="only the names, one a line")
 
 
-def _yes(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--yes", action="store_true", help="do not ask")
-
-
 def _recreate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--delete-old", action="store_true", help="delete the old collection at the end")
     parser.add_argument(
@@ -57,14 +55,26 @@ def _recreate(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="go on without documents that are refused and packages that the store does not know",
     )
-    _yes(parser)
+    yes_option(parser)
 
 
 class Command(ActionCommand):
     actions = (
-        Action("list", "Show all collections of the search server", syntax="[--names]", options=_names),
+        Action(
+            "list",
+            "Show all collections of the search server, or one with its fields",
+            (0, 1),
+            "[NAME | --names]",
+            options=_names,
+        ),
         Action("create", "Create NAME-1 behind the alias NAME", (1, 1), "NAME"),
-        Action("delete", "Delete a collection that no alias points to", (1, 1), "NAME [--yes]", options=_yes),
+        Action(
+            "delete",
+            "Delete a collection that no alias points to",
+            (1, 1),
+            "NAME [--yes]",
+            options=yes_option,
+        ),
         Action(
             "recreate",
             "Make a collection anew from the store beside the live one, then switch to it",
@@ -87,10 +97,17 @@ class Command(ActionCommand):
         return "List, create, make anew, copy and delete collections of the search server"
 
     def do_list(self, args: list[str], opts: argparse.Namespace) -> int:
+        if args and opts.names:
+            raise UsageProblem("give a NAME or --names, not both")
         with self.connected() as connection:
+            if args:
+                details = collection_details(connection.client, args[0])
+                _print_details(details, as_json=opts.json)
+                return ExitCode.OK
             found = list_collections(connection.client)
+        half = half_built(self.project_settings)
         if opts.json:
-            print_json({"collections": found})
+            print_json({"collections": found, "half_built": sorted(half & {state.name for state in found})})
         elif opts.names:
             for state in found:
                 print_text(state.name)
@@ -98,7 +115,7 @@ class Command(ActionCommand):
             rows = [
                 (
                     state.name,
-                    ", ".join(state.aliases),
+                    ", ".join(state.aliases) or ("(half-built)" if state.name in half else ""),
                     state.documents,
                     state.fields,
                     minute(state.created_at),
@@ -113,9 +130,10 @@ class Command(ActionCommand):
         with self.connected(is_new=True) as connection:
             made = create_collection(connection.client, args[0])
         if opts.json:
-            print_json({"collection": made.name, "alias": made.alias})
+            print_json({"collection": made.name, "alias": made.alias, "documents": made.documents})
         else:
-            print_text(f"{made.name} is there, empty, behind the alias {made.alias}.")
+            held = f"with {made.documents:,} documents" if made.documents else "empty"
+            print_text(f"{made.name} is there, {held}, behind the alias {made.alias}.")
         return ExitCode.OK
 
     def do_delete(self, args: list[str], opts: argparse.Namespace) -> int:
@@ -123,8 +141,7 @@ class Command(ActionCommand):
         with self.connected() as connection:
             state = deletable(connection.client, name)
             if not confirmed(f"Delete {name} with {state.documents:,} documents?", yes=opts.yes):
-                print_text("Nothing was changed.")
-                return ExitCode.OK
+                return unchanged(opts)
             delete_collection(connection.client, name)
         if opts.json:
             print_json({"collection": name, "documents": state.documents})
@@ -138,8 +155,7 @@ class Command(ActionCommand):
         target = self._target(opts)
         question = f"Delete the old collection of {target.profile.collection} after the switch?"
         if opts.delete_old and not confirmed(question, yes=opts.yes):
-            print_text("Nothing was changed.")
-            return ExitCode.OK
+            return unchanged(opts)
         with progress_bar() as progress:
             made = _run(
                 recreate(
@@ -159,6 +175,8 @@ class Command(ActionCommand):
 
     def do_migrate(self, args: list[str], opts: argparse.Namespace) -> int:
         source, target = args
+        if any(profile.collection == target for profile in self.profiles().values()):
+            raise UsageProblem(f"{target} is the alias of a profile: choose another name")
         with (
             self.connected() as connection,
             progress_bar() as progress,
@@ -209,6 +227,28 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
         raise KeyboardInterrupt from None
 
 
+def _print_details(details: Mapping[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        print_json(details)
+        return
+    print_summary(
+        {
+            "collection": details["name"],
+            "documents": details["num_documents"],
+            "since": minute(details["created_at"]),
+            "sorted by": details.get("default_sorting_field"),
+            "separators": " ".join(details.get("token_separators", ())),
+        }
+    )
+    print_text()
+    kinds = ("facet", "sort", "optional", "infix")
+    rows = [
+        (field["name"], field["type"], ", ".join(kind for kind in kinds if field.get(kind)))
+        for field in details["fields"]
+    ]
+    print_table(("field", "type", ""), rows)
+
+
 def _print_recreated(made: Recreated) -> None:
     print_summary(
         {
@@ -220,7 +260,9 @@ def _print_recreated(made: Recreated) -> None:
         }
     )
     _print_refused(made.refused, len(made.refused))
-    if not made.old_deleted:
+    if made.old_kept:
+        print_text(f"\nThe old one is still there: {made.old_kept}")
+    elif not made.old_deleted:
         print_text(f"\nThe old one is still there: scrapy collections delete {made.old}")
 
 

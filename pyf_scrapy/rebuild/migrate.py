@@ -9,7 +9,7 @@ import msgspec
 import typesense
 
 from pyf_scrapy.exceptions import UsageProblem
-from pyf_scrapy.search.administration import list_aliases, list_collections
+from pyf_scrapy.search.administration import check_name, list_aliases, list_collections
 from pyf_scrapy.search.collections import create_physical, import_documents, iter_documents
 from pyf_scrapy.verify.differences import Progress
 
@@ -44,6 +44,7 @@ def migrate(client: typesense.Client, source: str, target: str, progress: Progre
 
     Raises UsageProblem where that would mix two collections, SearchError.
     """
+    check_name(target)
     found = {state.name: state for state in list_collections(client)}
     aliases = list_aliases(client)
     behind = aliases.get(source, source)

@@ -15,9 +15,15 @@ from typing import Any
 
 import typesense
 
-from pyf_scrapy.exceptions import PyfError, RecreateError
+from pyf_scrapy.exceptions import PyfError, RecreateError, UsageProblem
 from pyf_scrapy.rebuild.filling import Filler, first_few
-from pyf_scrapy.search.administration import drop_collection, exists, list_aliases, next_version
+from pyf_scrapy.search.administration import (
+    delete_collection,
+    drop_collection,
+    exists,
+    list_aliases,
+    new_version,
+)
 from pyf_scrapy.search.calls import get, path
 from pyf_scrapy.search.collections import create_physical, ids_by_package
 from pyf_scrapy.search.marks import Marking
@@ -26,6 +32,7 @@ from pyf_scrapy.search.switch import switch
 from pyf_scrapy.session import Session, Target
 from pyf_scrapy.store.indexing import shape_of
 from pyf_scrapy.store.rebuilding import Rebuild
+from pyf_scrapy.sync.removal import too_many
 from pyf_scrapy.verify.differences import Progress
 
 logger = logging.getLogger(__name__)
@@ -39,7 +46,8 @@ ROUNDS = 10
 class Recreated:
     """What was done: `old_documents` and `documents` are the numbers in the old and the new collection,
     `synonyms` and `overrides` those (or sets of them) that were carried over,
-    `refused` has why documents or packages are not in the new one (only with `accept_losses`)."""
+    `old_kept` why the old one was not deleted though it was asked for, `refused` why documents or packages
+    are not in the new one (only with `accept_losses`)."""
 
     collection: str
     old: str
@@ -52,6 +60,7 @@ class Recreated:
     overrides: int
     seconds: float
     old_deleted: bool = False
+    old_kept: str = ""
     refused: dict[str, str] = field(default_factory=dict)
 
 
@@ -66,9 +75,9 @@ async def recreate(
 ) -> Recreated:
     """Build the next version of the target's collection and let it take the place of the live one.
 
-    `accept_losses`: also when documents are refused, or the live collection has packages that the store does
-    not know. Raises RecreateError, SearchError, StoreError, AlreadyRunningError; then the live collection
-    is as it was.
+    `accept_losses`: also when documents are refused, very many packages do not belong to it any more, or the
+    live collection has packages that the store does not know. Raises RecreateError, SearchError, StoreError,
+    AlreadyRunningError; unless the switch was made, the live collection is as it was.
     """
     session = Session("recreate", settings, [target], now)
     try:
@@ -89,6 +98,7 @@ class _Recreation:
         self.accept_losses = accept_losses
         self.moved: tuple[str, ...] = ()
         self.carried = Carried()
+        self.before: dict[str, set[str]] = {}
 
     @property
     def client(self) -> typesense.Client:
@@ -99,7 +109,7 @@ class _Recreation:
         began = time.monotonic()
         self._discard()  # what a killed run has left
         old_documents = self._check_known()
-        new = next_version(self.client, self.alias)
+        new = new_version(self.client, self.alias)
         filler: Filler | None = None
         try:
             self._create(new)
@@ -111,7 +121,8 @@ class _Recreation:
             with self.store.index_lock(self.alias):
                 await self._fill(filler, new)
                 packages, documents = self._verify(new, filler)
-                self.moved = switch(self.store, self.client, self.alias)
+                self._carry_over(new)
+                self.moved = switch(self.store, self.client, self.alias, new)
                 Marking(self.store, self.client, self.alias).renew()
         except BaseException:
             self._discard()
@@ -120,8 +131,7 @@ class _Recreation:
             if filler is not None:
                 await filler.close()
         self._verify_switch(new)
-        if delete_old:
-            drop_collection(self.client, self.old)
+        kept = self._delete_old() if delete_old else ""
         seconds = time.monotonic() - began
         return Recreated(
             collection=self.alias,
@@ -134,9 +144,18 @@ class _Recreation:
             synonyms=len(self.carried.synonyms),
             overrides=len(self.carried.overrides),
             seconds=round(seconds, 1),
-            old_deleted=delete_old,
+            old_deleted=delete_old and not kept,
+            old_kept=kept,
             refused=filler.refused,
         )
+
+    def _delete_old(self) -> str:
+        """Why the old collection is still there, "" if it is not."""
+        try:
+            delete_collection(self.client, self.old)
+        except UsageProblem as problem:  # somebody has pointed another alias to it
+            return str(problem)
+        return ""
 
     def _check_known(self) -> int:
         """How many documents the live collection has. Refuses packages that would be lost."""
@@ -150,18 +169,26 @@ class _Recreation:
                 "`scrapy collections import` takes over figures of another system, "
                 "--accept-losses goes on without them"
             )
+        self.before = held
         return sum(map(len, held.values()))
 
     def _create(self, new: str) -> None:
         known = self.store.collection(self.alias)
         assert known is not None, "the session has opened it"
         connection = self.session.connection
-        self.store.save_rebuild(self.alias, Rebuild(self.old, new, connection.identity))
+        begun = Rebuild(self.old, new, connection.identity)
+        self.store.save_rebuild(self.alias, begun)
         created_at = create_physical(self.client, new)
-        self.carried = carry_over(self.client, connection.version, self.old, new)
+        self.store.save_rebuild(self.alias, begun._replace(created=True))
+        self._carry_over(new)
         self.store.open_collection(
             new, known.definition, known.releases, new, created_at, connection.identity
         )
+
+    def _carry_over(self, new: str) -> None:
+        """Synonyms and overrides, also those that somebody has made meanwhile."""
+        more = carry_over(self.client, self.session.connection.version, self.old, new)
+        self.carried = Carried(self.carried.synonyms + more.synonyms, self.carried.overrides + more.overrides)
 
     async def _fill(self, filler: Filler, new: str) -> None:
         """Send everything, then what was written meanwhile, until there is little left."""
@@ -195,13 +222,17 @@ class _Recreation:
             raise RecreateError(f"another run has changed how {self.alias} is made: run it again")
         held = ids_by_package(self.client, new)
         noted = self.store.indexed(new, self.store.indexed_names(new))
-        wrong = [name for name in held.keys() | noted.keys() if not _agree(held, noted, name)]
+        names = (held.keys() | noted.keys()) - filler.given_up
+        wrong = [name for name in names if not _agree(held, noted, name)]
         wrong += [name for name in self._absent(new) if name not in filler.given_up]
         if wrong:
             raise RecreateError(f"{new} does not have what was sent to it: {first_few(set(wrong))}")
-        if not held and ids_by_package(self.client, self.old) and not self.accept_losses:
+        gone = self.before.keys() - held.keys() - filler.given_up
+        are_many = too_many(len(gone), len(self.before)) or (gone and not held)
+        if are_many and not self.accept_losses:
             raise RecreateError(
-                f"no package of {self.old} belongs to the profile any more; --accept-losses believes it"
+                f"{len(gone):,} of {len(self.before):,} packages of {self.old} do not belong to the profile "
+                f"any more: {first_few(gone)}. --accept-losses believes it"
             )
         return len(held), sum(map(len, held.values()))
 
@@ -218,12 +249,21 @@ class _Recreation:
         if begun is None or begun.switching:
             return
         try:
-            is_here = begun.server == self.session.connection.identity and exists(self.client, begun.new)
-            if is_here and begun.new not in list_aliases(self.client).values():
+            if begun.server == self.session.connection.identity and self._is_ours(begun):
                 drop_collection(self.client, begun.new)
             self.store.drop_rebuild(self.alias)
         except PyfError as error:
             logger.warning("%s is left half-built, the next run removes it (%s)", begun.new, error)
+
+    def _is_ours(self, begun: Rebuild) -> bool:
+        """Whether a collection of this name is the half-built one, and not of somebody who took the name."""
+        if not exists(self.client, begun.new) or begun.new in list_aliases(self.client).values():
+            return False
+        held = ids_by_package(self.client, begun.new)
+        if not begun.created:
+            return not held
+        noted = self.store.indexed(begun.new, held)
+        return all(name in noted and ids <= set(noted[name].hashes) for name, ids in held.items())
 
 
 def _agree(held: Mapping[str, set[str]], noted: Mapping[str, Any], name: str) -> bool:

@@ -15,10 +15,9 @@ import typesense
 
 from pyf_scrapy.exceptions import UsageProblem
 from pyf_scrapy.search.calls import failures, get, path
-from pyf_scrapy.search.collections import Collection, check_alias, ensure_collection
+from pyf_scrapy.search.collections import Collection, check_alias, ensure_collection, next_version
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}")
-_VERSIONED = re.compile(r"-([0-9]+)")
 
 
 @dataclass(frozen=True)
@@ -57,6 +56,14 @@ def list_collections(client: typesense.Client) -> list[CollectionState]:
     ]
 
 
+def collection_details(client: typesense.Client, name: str) -> dict[str, Any]:
+    """A collection (or what an alias points to) with its fields, as the server shows it."""
+    found = get(client, path("collections", name))
+    if found is None:
+        raise UsageProblem(_unknown("collection", name, [state.name for state in list_collections(client)]))
+    return found
+
+
 def create_collection(client: typesense.Client, alias: str) -> Collection:
     """Create NAME-1 with our schema behind the alias NAME. Refuses a name that is taken."""
     check_alias(alias)
@@ -87,6 +94,15 @@ def deletable(client: typesense.Client, name: str) -> CollectionState:
     return found[name]
 
 
+def check_name(name: str) -> str:
+    """Return `name`, or raise UsageProblem where no collection may be called so."""
+    if not _NAME.fullmatch(name):
+        raise UsageProblem(
+            f"collection name {name[:100]!r}: use letters from a to z, digits, '_', '.' and '-', at most 200"
+        )
+    return name
+
+
 def delete_collection(client: typesense.Client, name: str) -> None:
     """Delete a collection that is `deletable`, looked at once more just before."""
     deletable(client, name)
@@ -105,8 +121,7 @@ def set_alias(client: typesense.Client, alias: str, collection: str) -> str | No
     Refuses a collection that is not there, an alias as target (Typesense would accept it and find nothing),
     and the name of a collection as alias.
     """
-    if not _NAME.fullmatch(alias):
-        raise UsageProblem(f"alias {alias[:100]!r}: use letters from a to z, digits, '_', '.' and '-'")
+    check_alias(alias)
     aliases = list_aliases(client)
     names = [state.name for state in list_collections(client)]
     if alias in names:
@@ -135,15 +150,9 @@ def delete_alias(client: typesense.Client, alias: str) -> str:
     return aliases[alias]
 
 
-def next_version(client: typesense.Client, alias: str) -> str:
-    """The name of the next collection behind an alias: one higher than all there are, also broken ones."""
-    names = [state.name for state in list_collections(client)]
-    numbers = [
-        int(match[1])
-        for name in names
-        if name.startswith(alias) and (match := _VERSIONED.fullmatch(name[len(alias) :]))
-    ]
-    return f"{alias}-{max(numbers, default=0) + 1}"
+def new_version(client: typesense.Client, alias: str) -> str:
+    """The name of the next collection behind an alias: one higher than all that is there, aliases too."""
+    return next_version([*list_aliases(client), *(state.name for state in list_collections(client))], alias)
 
 
 def exists(client: typesense.Client, name: str) -> bool:

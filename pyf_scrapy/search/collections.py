@@ -6,7 +6,7 @@ All functions block and raise SearchError when the server fails as a whole.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -19,6 +19,9 @@ from pyf_scrapy.search.calls import failures, get, path
 from pyf_scrapy.search.schema import schema
 
 _ALIAS = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
+#: A field that only our collections have.
+OWN_FIELD = "name_normalized"
+
 _VERSIONED = re.compile(r"(?P<alias>.+)-(?P<number>[0-9]+)")
 
 # Typesense refuses a query string of 4,000 bytes in some methods; percent-encoding triples a byte at most.
@@ -69,7 +72,7 @@ def ensure_collection(client: typesense.Client, alias: str) -> Collection:
     check_alias(alias)
     target = _target(client, alias)
     if target is None:
-        target = _unclaimed(client, alias) or f"{alias}-1"
+        target = _unclaimed(client, alias)
         _create(client, target)
         target = _claim(client, alias, target)
     elif get(client, path("collections", target)) is None:
@@ -77,7 +80,25 @@ def ensure_collection(client: typesense.Client, alias: str) -> Collection:
     found = get(client, path("collections", target))
     if found is None:
         raise SearchError(f"collection {target} was deleted while it was being set up; try again")
+    if not is_ours(found):
+        raise UsageProblem(
+            f"{alias} is an alias of {target}, which has other fields than ours. If it is pyf.aggregator's: "
+            f"`scrapy collections import {target}` takes over what it knows; `scrapy aliases set OTHER "
+            f"{target}` and `scrapy aliases delete {alias}` let it be searched as OTHER meanwhile"
+        )
     return Collection(alias, target, found["created_at"], found["num_documents"])
+
+
+def is_ours(found: Mapping[str, Any]) -> bool:
+    """Whether a collection, as the server shows it, has our schema, of whatever version."""
+    return any(field["name"] == OWN_FIELD for field in found["fields"])
+
+
+def next_version(names: Iterable[str], alias: str) -> str:
+    """The name of the next collection behind an alias: one higher than all `names` that are taken."""
+    matches = filter(None, map(_VERSIONED.fullmatch, names))
+    numbers = [int(match["number"]) for match in matches if match["alias"] == alias]
+    return f"{alias}-{max(numbers, default=0) + 1}"
 
 
 def create_physical(client: typesense.Client, name: str) -> int:
@@ -173,23 +194,27 @@ def _target(client: typesense.Client, alias: str) -> str | None:
     return found["collection_name"] if found else None
 
 
-def _unclaimed(client: typesense.Client, alias: str) -> str | None:
-    """The collection that an interrupted creation left without its alias."""
+def _unclaimed(client: typesense.Client, alias: str) -> str:
+    """The collection that an interrupted creation left without its alias, else the name of a new one."""
     with failures("asking Typesense for its collections"):
-        names = [found["name"] for found in client.api_call.get("/collections", list[dict[str, Any]])]
+        found = client.api_call.get("/collections", list[dict[str, Any]])
+    names = [one["name"] for one in found]
     if alias in names:
         raise SearchError(
             f"{alias} is a plain collection, so it cannot be an alias of {alias}-1: delete it or choose "
             "another name with collection="
         )
     candidates = sorted(
-        name for name in names if (match := _VERSIONED.fullmatch(name)) and match["alias"] == alias
+        one["name"]
+        for one in found
+        if is_ours(one) and (match := _VERSIONED.fullmatch(one["name"])) and match["alias"] == alias
     )
     if len(candidates) > 1:
         raise SearchError(
-            f"there is no alias {alias}, but {' and '.join(candidates)}: point it at one of them"
+            f"there is no alias {alias}, but {' and '.join(candidates)}: point it at one of them "
+            f"(`scrapy aliases set {alias} COLLECTION`)"
         )
-    return candidates[0] if candidates else None
+    return candidates[0] if candidates else next_version(names, alias)
 
 
 def _create(client: typesense.Client, name: str) -> None:

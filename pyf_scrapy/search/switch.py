@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import typesense
 
+from pyf_scrapy.exceptions import StoreError
 from pyf_scrapy.search.administration import exists, list_aliases, point
 from pyf_scrapy.store import Store
 
 
-def switch(store: Store, client: typesense.Client, alias: str) -> tuple[str, ...]:
-    """Let the new collection of `store.rebuild(alias)` take the place of the old one: every alias that points
-    to the old one moves. Returns these aliases.
+def switch(store: Store, client: typesense.Client, alias: str, new: str) -> tuple[str, ...]:
+    """Let the new collection of `store.rebuild(alias)`, which must be `new`, take the place of the old one:
+    every alias that points to the old one moves. Returns these aliases.
 
     Under the collection's `index_lock`. Raises SearchError, StoreError; then `finish_switch` ends it later.
     """
     begun = store.rebuild(alias)
-    assert begun is not None, "there is nothing to switch to"
+    if begun is None or begun.new != new:
+        raise StoreError(f"somebody else makes {alias} anew at the same time: run it again")
     store.save_rebuild(alias, begun._replace(switching=True))
     moved = _moved(client, begun.old, begun.new)
     store.adopt_rebuild(alias)

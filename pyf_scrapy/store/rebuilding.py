@@ -10,20 +10,25 @@ from sqlalchemy import Connection, delete, select, update
 from pyf_scrapy.store.indexing import shape_key, shape_of
 from pyf_scrapy.store.part import StorePart, read_meta
 from pyf_scrapy.store.records import CollectionRow
-from pyf_scrapy.store.tables import collections, indexed
+from pyf_scrapy.store.tables import collections, indexed, meta
 
 
 class Rebuild(NamedTuple):
-    """`new` is being made on `server` to take the place of `old`; with `switching` it is complete, and the
-    aliases are being moved. What `new` holds is noted as of a collection of that very name."""
+    """`new` is being made on `server` to take the place of `old`; what it holds is noted as of a collection
+    of that very name. `created`: the server has made it; `switching`: it is complete, and the aliases are
+    being moved."""
 
     old: str
     new: str
     server: str
     switching: bool = False
+    created: bool = False
 
 
 _rebuilds = msgspec.json.Decoder(Rebuild)
+
+_PREFIX = "rebuild/"
+_BEGUN = select(meta.c.value).where(meta.c.key.startswith(_PREFIX, autoescape=True))
 
 
 class Rebuilding(StorePart):
@@ -34,6 +39,12 @@ class Rebuilding(StorePart):
         with self._database.read() as connection:
             value = read_meta(connection, _key(collection))
         return None if value is None else _rebuilds.decode(value)
+
+    def rebuilds(self) -> list[Rebuild]:
+        """All that were begun and not ended."""
+        with self._database.read() as connection:
+            values = connection.execute(_BEGUN).scalars().all()
+        return [_rebuilds.decode(value) for value in values]
 
     def save_rebuild(self, collection: str, rebuild: Rebuild) -> None:
         """Note what is being done, before it is done."""
@@ -77,4 +88,4 @@ class Rebuilding(StorePart):
 
 def _key(collection: str) -> str:
     """The key in the table `meta`."""
-    return f"rebuild/{collection}"
+    return f"{_PREFIX}{collection}"

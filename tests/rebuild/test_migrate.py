@@ -58,6 +58,8 @@ def test_what_the_target_refuses_is_named(place: Place) -> None:
     [
         ("missing", "new", "no collection 'missing'"),
         ("a", "alias", "alias is an alias of a"),
+        ("a", "../x", "'../x': use letters"),
+        ("a", "\x1b[2J", "use letters"),
     ],
 )
 def test_what_would_mix_collections_is_refused(place: Place, source: str, target: str, reason: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -19,6 +19,7 @@ from pyf_scrapy.exceptions import (
     UsageProblem,
 )
 from pyf_scrapy.profiles import load_profiles
+from pyf_scrapy.rebuild import recreate as recreation
 from pyf_scrapy.rebuild.recreate import Recreated, recreate
 from pyf_scrapy.replica.runner import Handle
 from pyf_scrapy.search import administration
@@ -29,6 +30,7 @@ from pyf_scrapy.session import Target
 from pyf_scrapy.store import Store
 from pyf_scrapy.store.rebuilding import Rebuild
 from tests.crawling import Place, true_documents
+from tests.takeover.test_takeover import old_index, stars
 
 PLONE = "Framework :: Plone"
 TARGET = Target(load_profiles()["plone"])
@@ -84,9 +86,13 @@ async def test_what_the_operator_taught_the_search_is_carried_over(place: Place)
     with place.connection() as connection:
         calls = connection.client.api_call
         calls.put("/collections/plone-1/synonyms/theirs", dict, body=synonym)
-        calls.put("/collections/plone-1/overrides/theirs", dict, body=override)
+
+        def teach(doing: str, done: int, total: int) -> None:
+            if doing == "Making documents" and done == 1:
+                calls.put("/collections/plone-1/overrides/theirs", dict, body=override)
+
+        made = await made_anew(place, progress=teach)
         ours = calls.get("/collections/plone-1/synonyms", dict)["synonyms"]
-        made = await made_anew(place)
         assert calls.get("/collections/plone-2/synonyms", dict)["synonyms"] == ours
         [kept] = calls.get("/collections/plone-2/overrides", dict)["overrides"]
     assert (kept["id"], kept["excludes"]) == ("theirs", override["excludes"])
@@ -116,6 +122,94 @@ async def test_documents_that_the_new_schema_refuses_stop_it(
     with place.store() as store:
         assert store.rebuild("plone") is None
         assert store.status("plone").dirty == 0
+
+
+async def test_a_refused_document_can_be_accepted_as_a_loss(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else one document that Typesense refuses makes it impossible for good."""
+    await place.crawl("pypi", profile="plone")
+    before = place.documents("plone")
+    refused = min(before)
+
+    def refusing(client: Any, collection: str, lines: Sequence[bytes]) -> list[str | None]:
+        fine = [line for line in lines if json.loads(line)["id"] != refused]
+        import_documents(client, collection, fine)
+        return [None if line in fine else "too large (400)" for line in lines]
+
+    with monkeypatch.context() as patched:
+        patched.setattr("pyf_scrapy.search.batches.import_documents", refusing)
+        with pytest.raises(RecreateError, match=r"1 refused, of .*too large"):
+            await made_anew(place)
+        made = await made_anew(place, accept_losses=True)
+    assert made.refused == {refused: "too large (400)"}
+    assert set(before) - set(place.documents("plone")) == {refused}
+    await place.crawl("pypi", profile="plone")
+    assert place.documents("plone") == before, "the next crawl tries again"
+
+
+async def test_very_many_packages_do_not_go_without_a_word(place: Place) -> None:
+    """A mistake in profiles.yaml must not empty the gallery."""
+    await place.crawl("pypi", profile="plone")
+    before = place.documents("plone")
+    narrow = Target(replace(TARGET.profile, classifiers=(), include=tuple(sorted(before)[0].split("==")[:1])))
+    with pytest.raises(RecreateError, match=r"23 of 24 packages of plone-1 do not belong"):
+        await made_anew(place, narrow)
+    assert (names(place), pointing(place)) == (["plone-1"], {"plone": "plone-1"})
+    made = await made_anew(place, narrow, accept_losses=True)
+    assert made.packages == 1
+
+
+async def test_a_collection_of_somebody_else_is_not_removed(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await place.crawl("pypi", profile="plone")
+    document = json.dumps(next(iter(place.documents("plone").values()))).encode()
+
+    def taken(client: Any, name: str) -> int:
+        create_physical(client, name)
+        import_documents(client, name, [document])
+        return create_physical(client, name)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("pyf_scrapy.rebuild.recreate.create_physical", taken)
+        with pytest.raises(SearchError, match="already exists"):
+            await made_anew(place)
+    assert names(place) == ["plone-1", "plone-2"]
+    assert (await made_anew(place)).new == "plone-3"
+    assert names(place) == ["plone-1", "plone-2", "plone-3"]
+
+
+async def test_the_old_one_is_kept_when_somebody_has_pointed_to_it_meanwhile(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await place.crawl("pypi", profile="plone")
+    verified = recreation._Recreation._verify_switch
+
+    def pointed(self: Any, new: str) -> None:
+        set_alias(self.client, "packages", "plone-1")
+        verified(self, new)
+
+    monkeypatch.setattr(recreation._Recreation, "_verify_switch", pointed)
+    made = await made_anew(place, delete_old=True)
+    assert not made.old_deleted
+    assert "what is searched as packages" in made.old_kept
+    assert pointing(place) == {"packages": "plone-1", "plone": "plone-2"}
+    assert names(place) == ["plone-1", "plone-2"]
+
+
+async def test_a_collection_of_another_system_is_not_filled(place: Place) -> None:
+    """pyf.aggregator calls its own the same: `plone-1` behind `plone`."""
+    await asyncio.to_thread(old_index, place, [stars("plone.api")], "plone-1")
+    with place.connection() as connection:
+        set_alias(connection.client, "plone", "plone-1")
+    crawled = await place.crawl("pypi", profile="plone")
+    assert crawled.outcome.exit_code == 2
+    with place.connection() as connection:
+        set_alias(connection.client, "old", "plone-1")
+        administration.delete_alias(connection.client, "plone")
+    assert (await place.crawl("pypi", profile="plone")).outcome.exit_code == 0
+    assert pointing(place) == {"old": "plone-1", "plone": "plone-2"}
 
 
 async def test_what_is_written_meanwhile_is_in_the_new_collection(place: Place, replica: Handle) -> None:

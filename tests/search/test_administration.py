@@ -16,7 +16,7 @@ from pyf_scrapy.search.administration import (
     exists,
     list_aliases,
     list_collections,
-    next_version,
+    new_version,
     point,
     set_alias,
 )
@@ -63,8 +63,9 @@ def test_an_alias_tells_what_it_pointed_to_before(client: typesense.Client) -> N
         (lambda c: delete_collection(c, "zzz"), "no collection 'zzz'; there are: broken, plone-1"),
         (lambda c: set_alias(c, "more", "packages"), "packages is an alias itself: give .* plone-1"),
         (lambda c: set_alias(c, "more", "missing"), "no collection 'missing'"),
-        (lambda c: set_alias(c, "plone-1", "plone-1"), "plone-1 is a collection: choose another name"),
-        (lambda c: set_alias(c, "a/b", "plone-1"), "alias 'a/b': use letters"),
+        (lambda c: set_alias(c, "broken", "plone-1"), "broken is a collection: choose another name"),
+        (lambda c: set_alias(c, "a/b", "plone-1"), "'a/b': use letters"),
+        (lambda c: set_alias(c, "plone-2", "plone-1"), "kept for the collections"),
         (lambda c: delete_alias(c, "plone-1"), "no alias 'plone-1'; did you mean plone"),
         (lambda c: create_collection(c, "plone"), "plone exists already: it is an alias of plone-1"),
         (lambda c: create_collection(c, "plone-2"), "kept for the collections"),
@@ -90,10 +91,12 @@ def test_a_collection_that_nobody_searches_is_deleted(client: typesense.Client) 
 
 
 def test_the_next_version_is_higher_than_all_there_are(client: typesense.Client) -> None:
-    assert next_version(client, "plone") == "plone-1"
+    assert new_version(client, "plone") == "plone-1"
     for name in ("plone-2", "plone-11", "plone-extra-40", "plone-x", "xplone-50", "plone-0012"):
         create_physical(client, name)
-    assert next_version(client, "plone") == "plone-13"
+    assert new_version(client, "plone") == "plone-13"
+    point(client, "plone-20", "plone-2")
+    assert new_version(client, "plone") == "plone-21"
 
 
 def test_an_alias_is_no_collection(client: typesense.Client) -> None:
