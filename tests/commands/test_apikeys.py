@@ -262,7 +262,7 @@ def test_a_key_is_deleted_when_that_is_wanted(
         code, out, err = run("delete", str(made["id"]))
         assert code == 0
         assert f"Delete key {made['id']} (search-only key for plone, {made['value'][:4]}...)?" in err
-        assert out.startswith("Nothing was deleted." if left else f"Deleted key {made['id']} (")
+        assert out.startswith("Nothing was changed." if left else f"Deleted key {made['id']} (")
         assert len(json.loads(run("list", "--json")[1])["keys"]) == left
 
 
