@@ -1,0 +1,292 @@
+"""A crawl of `pypi` that any number of workers share: who leads writes names to Redis, all fetch them.
+
+The leader is a worker like the others. It compares PyPI's index with the store, writes what differs to the
+queue, a little ahead of the workers, and compares again when the queue is empty: what a killed worker had
+taken, or Redis has forgotten, still differs and is written again. The crawl is over when nothing differs but
+what failed in it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import logging
+import math
+import secrets
+import time
+from collections import Counter, deque
+from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
+
+from scrapy import Request
+
+from pyf_scrapy.exceptions import ParseError, PyfError, QueueError
+from pyf_scrapy.queue.messages import Message, decode, encode
+from pyf_scrapy.queue.sharing import Crawl, SharedQueue, low_water
+from pyf_scrapy.spiders.asking import Ask
+from pyf_scrapy.store.index_file import NO_SERIAL, IndexFile
+from pyf_scrapy.sync.staleness import Promise
+from pyf_scrapy.sync.work_list import WorkList
+
+if TYPE_CHECKING:
+    from pyf_scrapy.spiders.pypi import PypiSpider
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+_BEAT = 2.0  # seconds between two words of a worker
+_LOOK = 0.2  # seconds between two looks of the leader whether workers need more
+_AGAIN = 1.0  # seconds between two looks at an empty queue
+#: Times that a name is written in one crawl whose answer did not help: then it is left to the next.
+_MOST_TIMES = 5
+
+
+class SharedWork:
+    """The part of one worker. `requests` gives its requests; `close` hands back what it did not begin."""
+
+    def __init__(self, spider: PypiSpider, queue: SharedQueue) -> None:
+        self.spider = spider
+        self.queue = queue
+        self.concurrency = spider.settings.getint("CONCURRENT_REQUESTS_PER_DOMAIN")
+        self._buffer: deque[bytes] = deque()
+        self._names: set[str] = set()  # of the buffer
+        self._to_pass_on: deque[str] = deque()
+        self._joined: str | None = None
+        self._is_over = False
+        self._problem: PyfError | None = None
+        self._beating: asyncio.Task[None] | None = None
+        self._leading: asyncio.Task[None] | None = None
+        self._crawl: Crawl | None = None  # while this worker leads
+        self._is_lost = False
+
+    async def requests(self) -> AsyncIterator[Request]:
+        """What this worker asks, until the crawl is over. Raises QueueError when Redis cannot be reached at
+        the beginning, and what the leader's part raises."""
+        await self._beat()
+        self._beating = asyncio.ensure_future(self._keep_beating())
+        try:
+            async for request in self._requests():
+                yield request
+        finally:
+            for task in (self._leading, self._beating):
+                if task is not None:
+                    task.cancel()
+
+    async def _requests(self) -> AsyncIterator[Request]:
+        spider = self.spider
+        while not spider.stopping and not self._is_over:
+            if self._problem is not None:
+                raise self._problem
+            while self._to_pass_on:
+                yield await spider.pass_on_request(self._to_pass_on.popleft())
+            for due in spider.due_requests():
+                yield due
+            ask = await self._next()
+            if ask is None:
+                waits = (_AGAIN, spider.later.wait(time.monotonic()))
+                await spider.wait(min(wait for wait in waits if wait is not None))
+            elif ask.name not in spider.open_asks:
+                request = spider.project_request(ask)
+                if request is None:  # limit=
+                    return
+                yield request
+
+    async def close(self) -> None:
+        """End: others may go on at once with what this worker did not begin."""
+        with contextlib.suppress(QueueError):
+            await asyncio.to_thread(self.queue.give_back, list(self._buffer))
+            await asyncio.to_thread(self.queue.retire, self.concurrency)
+        await asyncio.to_thread(self.queue.close)
+
+    # -- a worker ---------------------------------------------------------------------------------
+
+    async def _next(self) -> Ask | None:
+        """The next question, None when there is none just now."""
+        while True:
+            if not self._buffer:
+                await self._fill()
+            if not self._buffer:
+                return None
+            data = self._buffer.popleft()
+            try:
+                message = decode(data)
+            except ParseError as error:
+                self.spider.count("pyf/queue/set_aside")
+                logger.warning("A message of the queue is set aside: %s", error)
+                await self._tried(partial(self.queue.set_aside, data))
+                continue
+            self._names.discard(message.name)
+            serial = message.serial if message.serial != NO_SERIAL else None
+            return Ask(message.name, Promise(serial=serial), unlisted=message.unlisted)
+
+    async def _fill(self) -> None:
+        taken = await self._tried(lambda: self.queue.pop(self.concurrency))
+        for data in taken or ():
+            self._buffer.append(data)
+            with contextlib.suppress(ParseError):
+                self._names.add(decode(data).name)
+        if taken:
+            await self._tried(lambda: self.queue.hold(self._names))
+
+    def _held(self) -> set[str]:
+        """What this worker works on."""
+        return self._names | self.spider.open_asks.keys()
+
+    async def _keep_beating(self) -> None:
+        while True:
+            await asyncio.sleep(_BEAT)
+            try:
+                await self._beat()
+            except QueueError as error:
+                await self._pause(error)
+            else:
+                self._found()
+
+    async def _beat(self) -> None:
+        """Say that we live and what we hold; lead if nobody does; see whether the crawl is over."""
+        queue = self.queue
+        await asyncio.to_thread(queue.report, self._held(), self.concurrency)
+        leads = await asyncio.to_thread(queue.lead)
+        crawl = await asyncio.to_thread(queue.crawl)
+        if leads and self._crawl is None:
+            if crawl is None or crawl.done:
+                crawl = Crawl(secrets.token_hex(8), int(time.time()))
+            self._crawl = crawl
+            self._leading = asyncio.ensure_future(self._lead(crawl))
+        if leads and self._crawl is not None and not self._crawl.done:
+            crawl = self._crawl
+            await asyncio.to_thread(queue.save_crawl, crawl)  # Redis may have lost it
+        if not leads and self._leading is not None and self._crawl is not None and not self._crawl.done:
+            logger.info("Another worker leads the crawl now")
+            self._leading.cancel()
+            self._leading, self._crawl = None, None
+        if crawl is not None:
+            if self._joined is None and not crawl.done:
+                self._joined = crawl.id
+            self._is_over = self._is_over or (crawl.done and crawl.id == self._joined)
+
+    async def _tried(self, work: Callable[[], T]) -> T | None:
+        """The result of what needs Redis; None when it cannot be reached, which is a pause and no end."""
+        try:
+            result = await asyncio.to_thread(work)
+        except QueueError as error:
+            await self._pause(error)
+            return None
+        self._found()
+        return result
+
+    async def _pause(self, error: QueueError) -> None:
+        if not self._is_lost:
+            self._is_lost = True
+            logger.warning("%s; waiting for it", error)
+        await asyncio.sleep(_AGAIN)
+
+    def _found(self) -> None:
+        if self._is_lost:
+            self._is_lost = False
+            logger.info("Redis is back")
+
+    # -- the leader -------------------------------------------------------------------------------
+
+    async def _lead(self, crawl: Crawl) -> None:
+        logger.info("This worker leads the crawl")
+        try:
+            await self._distribute(crawl)
+            self._crawl = Crawl(crawl.id, crawl.began, done=True)
+            while not await self._tried(self._tell_the_end):
+                pass
+            self._is_over = True
+        except PyfError as error:
+            self._problem = error
+
+    def _tell_the_end(self) -> bool:
+        assert self._crawl is not None, "this worker leads"
+        self.queue.save_crawl(self._crawl)
+        return True
+
+    async def _distribute(self, crawl: Crawl) -> None:
+        """Write names until nothing differs but what failed. Raises FetchError, ParseError, StoreError."""
+        spider = self.spider
+        refresh = spider.settings.getfloat("INDEX_REFRESH") or math.inf
+        index = await spider.read_index()
+        read_at = time.monotonic()
+        full, times, passed = spider.full, Counter[str](), set[str]()
+        for number in itertools.count():
+            work = await asyncio.to_thread(spider.compute_work, index, full=full)
+            full = False
+            spider.report(work)
+            await spider.doubt(work)
+            spider.ask_queued()
+            busy = await self._busy()
+            left_out = busy | await asyncio.to_thread(spider.failed_since, crawl.began)
+            written = 0
+            for messages in _batches(self._messages(index, work), low_water({})):
+                some = [m for m in messages if m.name not in left_out and times[m.name] < _MOST_TIMES]
+                if number:  # of the first round there may be a million
+                    times.update(message.name for message in some)
+                written += len(some)
+                await self._write(some)
+                if time.monotonic() - read_at >= refresh:
+                    break
+            dirty = await asyncio.to_thread(self._dirty, busy | passed)
+            passed.update(dirty)
+            self._to_pass_on.extend(dirty)
+            if not (written or dirty or busy):
+                return
+            await self._until_idle(refresh - (time.monotonic() - read_at))
+            if time.monotonic() - read_at >= refresh:
+                index, read_at = await spider.read_index(), time.monotonic()
+
+    def _messages(self, index: IndexFile, work: WorkList) -> Iterator[Message]:
+        """What is to be asked, most wanted first."""
+        for ask in self.spider.take_unlisted():
+            yield Message(ask.name, unlisted=ask.unlisted)
+        for place in work:
+            name, _, serial = index.entry_at(place)
+            yield Message(name, serial)
+
+    async def _busy(self) -> set[str]:
+        """What waits in the queue or is held by a living worker."""
+        held = await self._surely(self.queue.held)
+        waiting = await self._surely(self.queue.waiting)
+        for data in waiting:
+            with contextlib.suppress(ParseError):
+                held.add(decode(data).name)
+        return held
+
+    def _dirty(self, others: set[str]) -> list[str]:
+        store, profiles = self.spider.session.store, self.spider.session.profiles
+        names = {name for profile in profiles for name in store.dirty(profile.collection, profile)}
+        return sorted(names - others)
+
+    async def _write(self, messages: list[Message]) -> None:
+        """Write messages as soon as the workers need more."""
+        if not messages:
+            return
+        while await self._surely(self.queue.length) >= low_water(await self._surely(self.queue.alive)):
+            await asyncio.sleep(_LOOK)
+        data = [encode(message) for message in messages]
+        await self._surely(lambda: self.queue.push(data))
+
+    async def _until_idle(self, seconds: float) -> None:
+        """Wait until nothing waits and nobody holds anything, `seconds` at most."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            await asyncio.sleep(_LOOK)
+            if not self._to_pass_on and not self.spider.is_passing_on and not await self._busy():
+                return
+
+    async def _surely(self, work: Callable[[], T]) -> T:
+        """The result as soon as Redis can be reached."""
+        while True:
+            result = await self._tried(work)
+            if result is not None:
+                return result
+
+
+def _batches(messages: Iterator[Message], size: int) -> Iterator[list[Message]]:
+    while some := list(itertools.islice(messages, size)):
+        yield some
