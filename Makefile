@@ -5,9 +5,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 # Neither .env nor service variables of the caller may reach the demo or the tests.
-CLEAN = env $$(env | sed -nE 's/^((TYPESENSE|IMPORT|PYPI|PYPISTATS|PYF|GITHUB|REDIS|RENDER|INDEX|SCRAPY)_[A-Z_]+|DATABASE_URL|DEFAULT_PROFILE|PROFILES_FILE|DESCRIPTIONS|USER_AGENT_CONTACT)=.*/-u \1/p') PYF_ENV_FILE=
+CLEAN = env $$(env | sed -nE 's/^((TYPESENSE|IMPORT|PYPI|PYPISTATS|PYF|GITHUB|REDIS|RENDER|INDEX|SCRAPY|SCRAPYD|SCHEDULE|CELERY)_[A-Z_]+|DATABASE_URL(_FILE)?|DEFAULT_PROFILE|PROFILES_FILE|DESCRIPTIONS|USER_AGENT_CONTACT)=.*/-u \1/p') PYF_ENV_FILE=
 
-.PHONY: setup setup-test demo test soak lint clean
+.PHONY: setup setup-test demo test soak lint secrets clean
 
 setup: $(VENV)/.installed
 setup-test: $(VENV)/.installed-test
@@ -42,6 +42,17 @@ lint: setup-test
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+
+# The passwords that docker-compose.yml hands over, once: databases keep those that they were made with. The folder
+# keeps others out; the files must be readable, because each container has a user of its own.
+secrets:
+	@mkdir -m 700 secrets 2>/dev/null || { echo "secrets/ is there already; remove it to begin anew" >&2; exit 2; }
+	@for name in typesense_api_key valkey_password postgres_password; do \
+		$(PYTHON) -I -c 'import secrets; print(secrets.token_hex(32))' > secrets/$$name || exit 1; done
+	@echo "redis://:$$(cat secrets/valkey_password)@valkey:6379/0" > secrets/redis_url
+	@echo "postgresql+psycopg://pyf:$$(cat secrets/postgres_password)@postgres:5432/pyf" > secrets/database_url
+	@chmod 644 secrets/*
+	@echo "Wrote $$(echo secrets/*)."
 
 clean:
 	rm -rf $(VENV) .pyf

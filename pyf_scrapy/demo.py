@@ -14,13 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from pyf_scrapy.environment import ENV_FILE_VARIABLE, project_folder
+from pyf_scrapy.environment import ENV_FILE_VARIABLE, project_folder, variables
 from pyf_scrapy.exceptions import AlreadyRunningError, PyfError
 from pyf_scrapy.profiles import Profile
 from pyf_scrapy.replica.options import Options
 from pyf_scrapy.replica.replica import Replica
 from pyf_scrapy.replica.truth import Project
-from pyf_scrapy.settings_table import SETTINGS
 from pyf_scrapy.store.locks import FileLock
 
 _GRACE = 5.0  # seconds; Ctrl-C reaches the children of a terminal by itself, a second one is rude to Scrapy
@@ -111,7 +110,7 @@ def run(
 
 def child_environment(environ: Mapping[str, str]) -> dict[str, str]:
     """The environment without any setting of the project, and without `.env`."""
-    own = {setting.name for setting in SETTINGS}
+    own = variables()
     return {name: value for name, value in environ.items() if name not in own} | {ENV_FILE_VARIABLE: ""}
 
 

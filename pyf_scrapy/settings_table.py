@@ -1,13 +1,12 @@
-"""What a user may set, as a table: names of the seeds where they have one, and what became of the others."""
+"""What a user may set, as a table: names of the seeds where they have one."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping
 
 from pyf_scrapy.setting_types import Setting
 
 _SQL = ("sqlite", "postgresql", "postgresql+psycopg")
 _REDIS = ("redis", "rediss", "unix")
+_JOBS = ("feeds", "sync", "refresh", "github", "downloads", "health", "full")
 
 SETTINGS: tuple[Setting, ...] = (
     Setting(
@@ -255,19 +254,83 @@ SETTINGS: tuple[Setting, ...] = (
         schemes=_REDIS,
     ),
     Setting("REDIS_HOST", None, "str", "HOST, HOST:PORT or a redis:// URL, instead of REDIS_URL", "Queue"),
+    Setting(
+        "SCHEDULE_FEEDS",
+        "follow",
+        "cron",
+        "when `scrapy schedule` reads the feeds: `follow` = one process that reads them every 30 seconds, or "
+        "as below",
+        "Schedule",
+        choices=("follow",),
+        former=("CELERY_SCHEDULE_RSS_RELEASES", "CELERY_SCHEDULE_RSS_PROJECTS"),
+    ),
+    Setting(
+        "SCHEDULE_SYNC",
+        "*/30 * * * *",
+        "cron",
+        "when it fetches what changed: minute, hour, day, month and weekday as for cron; empty = off",
+        "Schedule",
+    ),
+    Setting(
+        "SCHEDULE_REFRESH",
+        "5 * * * *",
+        "cron",
+        "when it asks again about what is indexed: a share each time, so that all have their turn in a day",
+        "Schedule",
+        former=("CELERY_SCHEDULE_WEEKLY_REFRESH",),
+    ),
+    Setting(
+        "SCHEDULE_GITHUB",
+        "30 3 * * *",
+        "cron",
+        "when it asks GitHub; without a token best each hour",
+        "Schedule",
+        former=("CELERY_SCHEDULE_WEEKLY_GITHUB",),
+    ),
+    Setting(
+        "SCHEDULE_DOWNLOADS",
+        "0 4 * * 0",
+        "cron",
+        "when it asks for downloads",
+        "Schedule",
+        former=("CELERY_SCHEDULE_WEEKLY_DOWNLOADS",),
+    ),
+    Setting("SCHEDULE_HEALTH", "15 0 * * *", "cron", "when it computes all scores again", "Schedule"),
+    Setting(
+        "SCHEDULE_FULL",
+        "",
+        "cron",
+        "when it fetches everything again, changed or not; not needed, because serials tell what changed",
+        "Schedule",
+        former=("CELERY_SCHEDULE_MONTHLY_FETCH",),
+    ),
+    Setting(
+        "SCHEDULE_TIMEZONE",
+        "UTC",
+        "zone",
+        "time zone of these times, such as Europe/Berlin",
+        "Schedule",
+    ),
+    Setting(
+        "SCHEDULE_LIMITS",
+        None,
+        "amounts",
+        "seconds that a run may take, 0 = no limit (default: feeds=1800 sync=21600 refresh=7200 github=21600 "
+        "downloads=86400 health=3600 full=345600)",
+        "Schedule",
+        choices=_JOBS,
+    ),
+    Setting(
+        "SCHEDULE_PARALLEL",
+        2,
+        "int",
+        "jobs that run at the same time, besides the feeds",
+        "Schedule",
+        minimum=1,
+        maximum=16,
+    ),
+    Setting(
+        "SCRAPYD_USERNAME", None, "secret", "user of the scrapyd that `scrapy schedule` posts to", "Schedule"
+    ),
+    Setting("SCRAPYD_PASSWORD", None, "secret", "and its password", "Schedule"),
 )
-
-# Names of pyf.aggregator that mean nothing here -> what to use instead, or why it is not needed.
-RENAMED: Mapping[str, str] = {
-    "PYPI_MAX_WORKERS": "use PYPI_CONCURRENCY",
-    "PYPI_BATCH_SIZE": "not needed: packages are streamed",
-    "PYPI_RATE_LIMIT_DELAY": "use PYPI_MAX_RPS (1 / the delay)",
-    "PYPI_DISCOVERY": "not needed: PyPI's simple index has every name",
-    "GITHUB_COOLOFFTIME": "use GITHUB_REQUEST_DELAY; GitHub says itself when to pause",
-    "CELERY_SCHEDULE_*": "use cron",
-    "CELERY_*": "not needed: there is no Celery",
-    "BIGQUERY_*": "not needed: PyPI's simple index has every name",
-    "GOOGLE_CLOUD_PROJECT": "not needed: PyPI's simple index has every name",
-    "NPM_*": "npm packages are not indexed",
-    "JSDELIVR_*": "npm packages are not indexed",
-}

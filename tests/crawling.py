@@ -14,6 +14,7 @@ from scrapy import signals
 from scrapy.crawler import AsyncCrawlerRunner
 from scrapy.settings import Settings
 
+from pyf_scrapy.environment import variables
 from pyf_scrapy.extensions.outcome import Outcome
 from pyf_scrapy.extensions.report import RunReport
 from pyf_scrapy.items import PackageItem
@@ -23,7 +24,6 @@ from pyf_scrapy.search.connection import Connection, TypesenseSettings, connect
 from pyf_scrapy.search.documents import CALCULATED
 from pyf_scrapy.search.embedded import Server
 from pyf_scrapy.session import open_store
-from pyf_scrapy.settings_table import SETTINGS
 from pyf_scrapy.store import Store
 
 CHECKOUT = Path(__file__).parents[1]
@@ -101,7 +101,7 @@ class Place:
 
     def environment(self) -> dict[str, str]:
         """The environment of a user's command in this place, free of the caller's service variables."""
-        known = {setting.name for setting in SETTINGS}
+        known = variables()
         inherited = {name: value for name, value in os.environ.items() if name not in known}
         return {
             **inherited,

@@ -11,6 +11,7 @@ import importlib
 import pkgutil
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
 
 from scrapy.commands import ScrapyCommand
@@ -24,6 +25,7 @@ from pyf_scrapy.extensions.outcome import FIGURES
 from pyf_scrapy.metadata.health import RULES
 from pyf_scrapy.metadata.repositories import PROBLEMS
 from pyf_scrapy.profiles import load_profiles
+from pyf_scrapy.schedule.jobs import KINDS
 from pyf_scrapy.search.queries import QUERY_FIELDS
 from pyf_scrapy.search.schema import SCHEMA, Field
 from pyf_scrapy.settings_table import SETTINGS
@@ -91,6 +93,17 @@ FIELD_GROUPS = {
     "github_stars": "GitHub",
     "download_last_day": "Downloads",
     "npm_scope": "npm",
+}
+
+#: Job of the schedule -> what it does.
+JOBS = {
+    "feeds": "reads PyPI's feeds",
+    "sync": "reads PyPI's index and fetches what changed",
+    "refresh": "asks again about what is indexed",
+    "github": "asks GitHub about repositories",
+    "downloads": "asks how often packages are downloaded",
+    "health": "computes all scores as of the day",
+    "full": "fetches everything again; serials make it needless",
 }
 
 ORIGINS = {"seeds": "README", "upstream": "schema", "added": "new"}
@@ -161,7 +174,7 @@ EXIT_CODES = {
     "nothing stored is lost",
     ExitCode.USAGE: "bad input: one line says what is wrong and what would be right; nothing was done",
     ExitCode.SOME_FAILED: "done, but some packages or READMEs failed",
-    ExitCode.ALREADY_RUNNING: "the same spider already runs in this data folder",
+    ExitCode.ALREADY_RUNNING: "the same spider, or another schedule, already runs in this data folder",
 }
 
 
@@ -314,6 +327,24 @@ def _settings() -> str:
     )
 
 
+def _jobs() -> str:
+    defaults = {setting.name: setting.default_text for setting in SETTINGS}
+    return table(
+        ("job", "what it does", "crawl", "setting", "default", "limit"),
+        (
+            (
+                f"`{kind.name}`",
+                JOBS[kind.name],
+                " ".join(f"`{word}`" for word in (kind.spider, *map("=".join, kind.arguments.items()))),
+                f"`{kind.setting}`",
+                f"`{defaults[kind.setting]}`" if defaults[kind.setting] else "off",
+                str(timedelta(seconds=kind.limit)),
+            )
+            for kind in KINDS
+        ),
+    )
+
+
 def _fields() -> str:
     def rows() -> Iterable[tuple[str, str, str, str, str]]:
         for field in SCHEMA:
@@ -371,6 +402,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "arguments": _arguments,
     "commands": _commands,
     "options": _options,
+    "jobs": _jobs,
     "settings": _settings,
     "fields": _fields,
     "searched fields": _searched,

@@ -13,21 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from pyf_scrapy.environment import obsolete
+from pyf_scrapy.environment import RENAMED, obsolete
 from pyf_scrapy.search.schema import SCHEMA
-from pyf_scrapy.settings_table import RENAMED, SETTINGS
+from pyf_scrapy.settings_table import SETTINGS
 from tests import readme_tables, test_readme
 from tests.takeover import upstream
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "docs" / "coming-from-pyf-aggregator.md").read_text()
-
-#: Commands and settings of ours that are made elsewhere just now: not looked for. Empty when all is merged.
-NOT_YET = {
-    *("schedule",),
-    *("SCHEDULE_FEEDS", "SCHEDULE_SYNC", "SCHEDULE_REFRESH", "SCHEDULE_DOWNLOADS", "SCHEDULE_GITHUB"),
-    *("SCHEDULE_FULL", "SCHEDULE_HEALTH"),
-}
 
 #: Section -> commands and options.
 COMMANDS = {
@@ -169,11 +162,6 @@ class TestWhatIsHereExists:
         assert len(same) > 50
         assert not set(same) - {field.name for field in SCHEMA}
 
-    def test_what_is_not_there_yet_is_not_there_yet(self) -> None:
-        """Else nobody looks whether what is said about it is true."""
-        have = {*readme_tables.commands(), *(setting.name for setting in SETTINGS)}
-        assert not NOT_YET & have, "take these out of NOT_YET"
-
     def test_commands_in_the_text(self) -> None:
         lines = [line for line in code(TEXT) if line.startswith("scrapy ")]
         assert len(lines) > 50
@@ -192,8 +180,7 @@ def exists(word: str) -> bool:
     """Whether what is set as code in the second column is something of ours."""
     if word.startswith("scrapy "):
         line = word.removeprefix("scrapy ")
-        if line.split()[0] not in NOT_YET:
-            test_readme.TestCommands().test_it_is_a_command_of_scrapy(line)
+        test_readme.TestCommands().test_it_is_a_command_of_scrapy(line)
         return True
     if word.endswith("="):
         return word[:-1] in readme_tables.ARGUMENTS
@@ -201,7 +188,7 @@ def exists(word: str) -> bool:
         return f"\n{word.removeprefix('make ')}:" in (ROOT / "Makefile").read_text()
     if word.startswith("docker compose up -d "):
         return f"\n  {word.split()[-1]}:" in (ROOT / "docker-compose.yml").read_text()
-    known = {field.name for field in SCHEMA} | {setting.name for setting in SETTINGS} | NOT_YET
+    known = {field.name for field in SCHEMA} | {setting.name for setting in SETTINGS}
     return word in known or word in {"all", ";"} or (ROOT / word).is_file()
 
 

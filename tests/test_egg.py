@@ -11,26 +11,30 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from tests.checkout import CHECKOUT, FOR_AN_EGG, copy
 
 
-@pytest.fixture(scope="module")
-def egg(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The egg of this checkout, made as scrapyd-deploy does, but with nothing written into the checkout."""
-    folder = tmp_path_factory.mktemp("egg")
-    done = subprocess.run(
+def build(checkout: Path, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Make the egg as scrapyd-deploy does, but with nothing written into the checkout."""
+    return subprocess.run(
         [
             *(sys.executable, "setup.py", "-q"),
             *("egg_info", "--egg-base", folder),
             *("build", "--build-base", folder / "build"),
             *("bdist_egg", "--bdist-dir", folder / "bdist", "--dist-dir", folder / "dist"),
         ],
-        cwd=ROOT,
+        cwd=checkout,
         capture_output=True,
         text=True,
         timeout=120,
         check=False,
     )
+
+
+@pytest.fixture(scope="module")
+def egg(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("egg")
+    done = build(CHECKOUT, folder)
     assert done.returncode == 0, done.stderr
     (made,) = (folder / "dist").iterdir()
     return made
@@ -69,9 +73,9 @@ def test_it_holds_the_package_and_its_profiles_only(egg: Path) -> None:
     with zipfile.ZipFile(egg) as archive:
         names = {name for name in archive.namelist() if not name.startswith("EGG-INFO/")}
         assert "settings = pyf_scrapy.settings" in archive.read("EGG-INFO/entry_points.txt").decode()
-        assert archive.read("pyf_scrapy/profiles.yaml") == (ROOT / "profiles.yaml").read_bytes()
+        assert archive.read("pyf_scrapy/profiles.yaml") == (CHECKOUT / "profiles.yaml").read_bytes()
         assert "EGG-INFO/zip-safe" in archive.namelist()
-    sources = {str(path.relative_to(ROOT)) for path in (ROOT / "pyf_scrapy").rglob("*.py")}
+    sources = {str(path.relative_to(CHECKOUT)) for path in (CHECKOUT / "pyf_scrapy").rglob("*.py")}
     assert {name for name in names if not name.endswith(".pyc")} == {*sources, "pyf_scrapy/profiles.yaml"}
 
 
@@ -95,3 +99,20 @@ def test_a_job_for_an_unknown_profile_ends_with_one_line(egg: Path, elsewhere: P
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
     assert "plone" in line
+
+
+def test_one_with_profiles_that_are_broken_is_not_made(tmp_path: Path) -> None:
+    """scrapyd would take it, and each of its jobs would fail."""
+    checkout = copy(FOR_AN_EGG, tmp_path / "checkout")
+    (tmp_path / "built").mkdir()
+    profiles = checkout / "profiles.yaml"
+    profiles.write_text("profiles:\n  plone:\n    name: Plone\n")
+    broken = build(checkout, tmp_path / "built")
+    profiles.unlink()
+    missing = build(checkout, tmp_path / "built")
+    assert broken.stderr.splitlines()[-1].startswith("error: profiles.yaml:2: ")
+    assert (
+        missing.stderr.splitlines()[-1] == "error: profiles.yaml: cannot be read: No such file or directory"
+    )
+    assert broken.returncode == missing.returncode == 1
+    assert not (tmp_path / "built" / "dist").exists()

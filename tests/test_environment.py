@@ -11,6 +11,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from pyf_scrapy.environment import (
+    RENAMED,
     ceiling,
     example_env,
     find_env_file,
@@ -18,9 +19,11 @@ from pyf_scrapy.environment import (
     obsolete,
     read_env_file,
     read_environment,
+    renamed,
+    variables,
 )
 from pyf_scrapy.exceptions import UsageProblem
-from pyf_scrapy.settings_table import RENAMED, SETTINGS
+from pyf_scrapy.settings_table import SETTINGS
 
 ROOT = Path(__file__).parents[1]
 FOLDER = Path("/some/where")
@@ -88,8 +91,14 @@ class TestValues:
         assert read(PYPI_MAX_RPS="0")["PYPI_MAX_RPS"] == 0
 
     def test_empty_is_not_set(self) -> None:
-        empty = {setting.name: " " for setting in SETTINGS}
+        empty = {setting.name: " " for setting in SETTINGS if setting.type != "cron"}
         assert read_environment(empty, FOLDER) == read()
+
+    def test_an_empty_crontab_expression_is_off(self) -> None:
+        """As with pyf.aggregator, whose users bring such lines along."""
+        assert read(SCHEDULE_SYNC=" ")["SCHEDULE_SYNC"] == ""
+        assert read(CELERY_SCHEDULE_WEEKLY_DOWNLOADS="")["SCHEDULE_DOWNLOADS"] == ""
+        assert read()["SCHEDULE_SYNC"] == "*/30 * * * *"
 
     def test_conversions(self) -> None:
         values = read(
@@ -102,6 +111,9 @@ class TestValues:
             REDIS_URL="redis://:pass@host:6379/0",
             TYPESENSE_HOST="search.example.com",
             GITHUB_TOKEN="ghp_abc",
+            SCHEDULE_SYNC=" 0  4 * * sun",
+            SCHEDULE_TIMEZONE="Europe/Berlin",
+            SCHEDULE_LIMITS="sync=60, full=0 health=1.5",
         )
         assert values["PYPI_URL"] == "http://[::1]:8000/index"
         assert values["TYPESENSE_PORT"] == 443
@@ -110,6 +122,25 @@ class TestValues:
         assert values["PYF_DATA_DIR"] == Path("/data/pyf")
         assert values["DATABASE_URL"] == "postgresql+psycopg://user:pass@host/db"
         assert values["REDIS_URL"] == "redis://:pass@host:6379/0"
+        assert values["SCHEDULE_SYNC"] == "0 4 * * sun"
+        assert values["SCHEDULE_TIMEZONE"] == "Europe/Berlin"
+        assert values["SCHEDULE_LIMITS"] == {"sync": 60, "full": 0, "health": 1.5}
+
+    def test_names_of_the_seeds_are_read_unless_ours_is_set(self) -> None:
+        assert read(CELERY_SCHEDULE_WEEKLY_GITHUB="0 5 * * 0")["SCHEDULE_GITHUB"] == "0 5 * * 0"
+        both = read(CELERY_SCHEDULE_WEEKLY_GITHUB="0 5 * * 0", SCHEDULE_GITHUB="0 6 * * *")
+        assert both["SCHEDULE_GITHUB"] == "0 6 * * *"
+        assert read(CELERY_SCHEDULE_WEEKLY_GITHUB="0 5 * * 0", SCHEDULE_GITHUB="")["SCHEDULE_GITHUB"] == ""
+
+    @pytest.mark.parametrize(
+        ("releases", "projects", "feeds"),
+        [("*/2 * * * *", "*/3 * * * *", "*/2 * * * *"), ("", "*/3 * * * *", "*/3 * * * *"), ("", "", "")],
+    )
+    def test_the_two_feeds_of_the_seeds_are_one_job_which_is_off_when_both_are(
+        self, releases: str, projects: str, feeds: str
+    ) -> None:
+        values = read(CELERY_SCHEDULE_RSS_PROJECTS=projects, CELERY_SCHEDULE_RSS_RELEASES=releases)
+        assert values["SCHEDULE_FEEDS"] == feeds
 
     @pytest.mark.parametrize(
         ("name", "text", "message"),
@@ -134,9 +165,17 @@ class TestValues:
             (
                 "DATABASE_URL",
                 "mysql://x",
-                "DATABASE_URL='mysql://x' must begin with sqlite:// or postgresql://",
+                "DATABASE_URL must begin with sqlite:// or postgresql://",
             ),
             ("PYF_DATA_DIR", "~no-such-user-here/x", "is not a usable path; write it in full"),
+            ("SCHEDULE_SYNC", "61 * * * *", "SCHEDULE_SYNC='61 * * * *' has no valid minute: write minute"),
+            ("SCHEDULE_SYNC", "follow", "SCHEDULE_SYNC='follow' does not have five fields"),
+            ("SCHEDULE_FEEDS", "folow", "(*/30 * * * *), or the word follow; nothing means off"),
+            ("SCHEDULE_TIMEZONE", "CEST", "must be a time zone of this system, such as UTC or Europe"),
+            ("SCHEDULE_TIMEZONE", "../etc", "must be a time zone of this system"),
+            ("SCHEDULE_LIMITS", "sink=5", "must be NAME=NUMBER, several with blanks; the names are feeds"),
+            ("SCHEDULE_LIMITS", "sync=", "must be NAME=NUMBER"),
+            ("SCHEDULE_LIMITS", "sync=-1", "SCHEDULE_LIMITS='-1' must be a number of at least 0"),
             ("USER_AGENT_CONTACT", "me\r\nX-Evil: 1", "USER_AGENT_CONTACT must not hold control characters"),
         ],
     )
@@ -160,6 +199,8 @@ class TestValues:
             ("PYPI_URL", "ftp://me:hush@pypi.org"),
             ("DATABASE_URL", "mysql://me:hush@host/db"),
             ("REDIS_URL", "http://:hush@host"),
+            ("DATABASE_URL", "hush"),
+            ("REDIS_URL", "redis://hush hush"),
         ],
     )
     def test_secrets_are_never_shown(self, name: str, text: str) -> None:
@@ -177,6 +218,69 @@ class TestValues:
         except UsageProblem as error:
             message = str(error)
         assert message.startswith(setting.name)
+
+
+class TestSecretFiles:
+    """Containers hand passwords over as files: what stands in the environment is shown to many."""
+
+    NAMES = ("DATABASE_URL", "GITHUB_TOKEN", "REDIS_URL", "TYPESENSE_API_KEY")
+
+    @pytest.fixture
+    def secret(self, tmp_path: Path) -> Path:
+        file = tmp_path / "secret"
+        file.write_text(" hush-hush\n")
+        return file
+
+    def test_every_setting_that_may_be_secret_has_one_and_no_other(self) -> None:
+        files = {setting.file.name for setting in SETTINGS if setting.file is not None}
+        assert files <= variables()
+        secret = {setting.name for setting in SETTINGS if setting.type == "secret"}
+        assert files == {f"{name}_FILE" for name in secret | {"DATABASE_URL", "REDIS_URL"}}
+        assert set(self.NAMES) <= {name.removesuffix("_FILE") for name in files}
+        assert not [name for name in files if name not in example_env()]
+
+    def test_its_line_is_the_value(self, secret: Path) -> None:
+        values = read_environment({"GITHUB_TOKEN_FILE": str(secret), "TYPESENSE_API_KEY": "key"}, FOLDER)
+        assert (values["GITHUB_TOKEN"], values["TYPESENSE_API_KEY"]) == ("hush-hush", "key")
+        assert "GITHUB_TOKEN_FILE" not in values
+
+    def test_it_is_relative_to_the_project_and_may_be_named_in_the_env_file(self, secret: Path) -> None:
+        (secret.parent / ".env").write_text("TYPESENSE_API_KEY_FILE=secret\nTYPESENSE_API_KEY=\n")
+        assert load_environment({}, secret.parent)["TYPESENSE_API_KEY"] == "hush-hush"
+
+    def test_nothing_is_no_file(self) -> None:
+        assert read(**{f"{name}_FILE": " " for name in self.NAMES}) == read()
+
+    def test_a_file_beside_the_value_is_refused(self, secret: Path) -> None:
+        """Which of the two counts would be a guess."""
+        with pytest.raises(UsageProblem, match="GITHUB_TOKEN and GITHUB_TOKEN_FILE are both set; keep one"):
+            read(GITHUB_TOKEN="token", GITHUB_TOKEN_FILE=str(secret))
+
+    @pytest.mark.parametrize(
+        "data", [b"", b"\n \n", b"hush\nhush\n", b"hush\xff", b"hush" * 10_000, b"hu\x1bsh", b"h\xc3\xbcsh"]
+    )
+    def test_what_is_no_secret_is_refused_and_not_shown(self, secret: Path, data: bytes) -> None:
+        secret.write_bytes(data)
+        with pytest.raises(UsageProblem) as caught:
+            read(TYPESENSE_API_KEY_FILE=str(secret))
+        assert str(caught.value).startswith("TYPESENSE_API_KEY")
+        assert not {"hush", "hüsh"} & set(str(caught.value).split())
+
+    @pytest.mark.parametrize("name", ["DATABASE_URL", "REDIS_URL"])
+    def test_a_password_where_a_url_belongs_is_not_shown(self, secret: Path, name: str) -> None:
+        with pytest.raises(UsageProblem, match=f"^{name} must begin with") as caught:
+            read(**{f"{name}_FILE": str(secret)})
+        assert "hush" not in str(caught.value)
+
+    def test_one_that_cannot_be_read_is_named_with_the_reason(self, tmp_path: Path) -> None:
+        for path, reason in ((tmp_path, "Is a directory"), (tmp_path / "none", "No such file or directory")):
+            with pytest.raises(UsageProblem, match=f"^GITHUB_TOKEN_FILE: {path} cannot be read: {reason}$"):
+                read(GITHUB_TOKEN_FILE=str(path))
+
+    def test_its_variable_is_no_mistake(self) -> None:
+        assert obsolete({f"{name}_FILE": "x" for name in self.NAMES}) == []
+        (hint,) = obsolete({"TYPESENSE_API_KEY_FIEL": "x"})
+        assert "did you mean TYPESENSE_API_KEY_FILE?" in hint
 
 
 class TestEnvFile:
@@ -263,17 +367,26 @@ def test_names_of_the_seeds_that_mean_nothing_here_are_explained() -> None:
     hints = obsolete(
         {
             "PYPI_MAX_WORKERS": "20",
+            "CELERY_SCHEDULE_OTHER": "x",
             "CELERY_SCHEDULE_RSS_PROJECTS": "x",
             "CELERY_WORKER_POOL": "y",
             "HOME": "/",
         }
     )
     assert hints == [
-        "CELERY_SCHEDULE_RSS_PROJECTS is not used; use cron",
+        "CELERY_SCHEDULE_OTHER is not used; use SCHEDULE_* and `scrapy schedule`",
         "CELERY_WORKER_POOL is not used; not needed: there is no Celery",
         "PYPI_MAX_WORKERS is not used; use PYPI_CONCURRENCY",
     ]
     assert obsolete({setting.name: "x" for setting in SETTINGS}) == []
+
+
+def test_names_of_the_seeds_that_are_read_are_named_with_their_successors() -> None:
+    assert renamed({"CELERY_SCHEDULE_MONTHLY_FETCH": "", "HOME": "/", "SCHEDULE_SYNC": ""}) == [
+        "CELERY_SCHEDULE_MONTHLY_FETCH is now SCHEDULE_FULL"
+    ]
+    both = {"CELERY_SCHEDULE_RSS_PROJECTS": "", "SCHEDULE_FEEDS": ""}
+    assert renamed(both) == ["CELERY_SCHEDULE_RSS_PROJECTS is now SCHEDULE_FEEDS; the latter counts"]
 
 
 def test_every_variable_of_the_seeds_is_a_setting_or_explained() -> None:
@@ -298,6 +411,10 @@ def test_every_variable_of_the_seeds_is_a_setting_or_explained() -> None:
         "PYPISTATS_RETRY_BACKOFF",
         "REDIS_HOST",
         "CELERY_SCHEDULE_RSS_PROJECTS",
+        "CELERY_SCHEDULE_RSS_RELEASES",
+        "CELERY_SCHEDULE_WEEKLY_REFRESH",
+        "CELERY_SCHEDULE_WEEKLY_DOWNLOADS",
+        "CELERY_SCHEDULE_WEEKLY_GITHUB",
         "CELERY_SCHEDULE_MONTHLY_FETCH",
         "RSS_DEDUP_TTL",
         "RSS_DEDUP_TTL_NEW",
@@ -306,8 +423,7 @@ def test_every_variable_of_the_seeds_is_a_setting_or_explained() -> None:
         "CELERY_TASK_TIME_LIMIT",
         "DEFAULT_PROFILE",
     ]
-    known = {setting.name for setting in SETTINGS}
-    assert [name for name in seeds if name not in known and not obsolete({name: "x"})] == []
+    assert [name for name in seeds if name not in variables() and not obsolete({name: "x"})] == []
 
 
 def test_a_mistyped_setting_is_named() -> None:

@@ -12,10 +12,10 @@ import pytest
 from scrapy.settings import Settings
 
 from pyf_scrapy.commands.output import ExitCode
+from pyf_scrapy.environment import variables
 from pyf_scrapy.extensions.outcome import FIGURES
 from pyf_scrapy.profiles_file import KEYS, parse_profiles
 from pyf_scrapy.search.schema import SCHEMA
-from pyf_scrapy.settings_table import SETTINGS
 from tests import readme_tables
 from tests.readme_tables import ARGUMENTS, EXIT_CODES, FIELD_GROUPS, FIGURE_MEANINGS, PROFILE_KEYS, SPIDERS
 
@@ -129,7 +129,7 @@ class TestNames:
             for words in re.findall(r"`([^`\n]+)`", TEXT)
             for name in re.findall(r"\b[A-Z]+(?:_[A-Z]+)+\b", words)
         }
-        assert spoken <= {setting.name for setting in SETTINGS} | {"PYF_ENV_FILE"}
+        assert spoken <= variables() | {"PYF_ENV_FILE"}
 
     def test_paths_that_are_spoken_of_exist(self) -> None:
         spoken = [word for word in _words(TEXT) if re.fullmatch(r"[\w./-]+(/|\.(py|yml|yaml|txt))", word)]

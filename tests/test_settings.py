@@ -15,15 +15,15 @@ from scrapy.settings import Settings
 from scrapy.utils.misc import load_object
 
 from pyf_scrapy import __version__
+from pyf_scrapy.environment import variables
 from pyf_scrapy.replica.options import Options
 from pyf_scrapy.replica.runner import running_replica
 from pyf_scrapy.search.embedded import Server
-from pyf_scrapy.settings_table import SETTINGS
 from pyf_scrapy.spiders.pypi import PypiSpider
 from tests.crawling import Place
 
 ROOT = Path(__file__).parents[1]
-NAMES = {setting.name for setting in SETTINGS}
+NAMES = variables()
 MEGABYTE = 1024 * 1024
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from scrapy.commands.crawl import Command as ScrapyCrawl
 from scrapy.settings import Settings
 from scrapy.spiderloader import get_spider_loader
+from scrapy.utils.log import configure_logging
 
 from pyf_scrapy.command import strict
 from pyf_scrapy.commands.output import ExitCode, complain, print_json, print_summary, reported
@@ -20,8 +21,10 @@ from pyf_scrapy.exceptions import PyfError, UsageProblem
 from pyf_scrapy.extensions.outcome import Outcome
 from pyf_scrapy.extensions.report import RunReport
 from pyf_scrapy.settings_table import SETTINGS
-from pyf_scrapy.spiders.arguments import flag
+from pyf_scrapy.spiders.arguments import flag, own
 from pyf_scrapy.spiders.store_spider import StoreSpider
+
+logger = logging.getLogger(__name__)
 
 #: Scrapy's loggers that list components, settings and stats: 80 lines a crawl. `-L INFO` shows them.
 CHATTY = (
@@ -62,11 +65,16 @@ class Command(ScrapyCrawl):
             _check_settings(opts.set, settings)
             self.check_options(args)
             _check(args, opts.spargs, settings)
-            if (env_file := find_env_file(os.environ)) is not None:
+            is_quiet = logging.getLevelNamesMapping().get(settings["LOG_LEVEL"], 0) > logging.INFO
+            if (env_file := find_env_file(os.environ)) is not None and not is_quiet:
                 for hint in obsolete(read_env_file(env_file)):
                     complain(self.name, f"note: {env_file.name}: {hint}")
         except PyfError as error:
             complain(self.name, error)
+            if settings["LOG_FILE"]:
+                # Of a job of scrapyd its user sees the log alone.
+                configure_logging(settings)
+                logger.error("%s", error)
             sys.exit(error.exit_code)
         log_is_chosen = opts.loglevel or opts.nolog or opts.logfile
         log_is_chosen = log_is_chosen or any(pair.startswith("LOG_LEVEL=") for pair in opts.set)
@@ -129,7 +137,7 @@ def _check(args: list[str], arguments: dict[str, str], settings: Settings) -> No
         raise UsageProblem(f"unknown spider {args[0]!r}; known: {', '.join(known)}")
     spider = loader.load(args[0])
     if issubclass(spider, StoreSpider):
-        spider.check_arguments(arguments, settings)
+        spider.check_arguments(own(arguments), settings)
 
 
 def _print(outcome: Outcome, *, as_json: bool) -> int:

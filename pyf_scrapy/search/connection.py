@@ -288,8 +288,8 @@ def connect(settings: TypesenseSettings) -> Connection:
     """
     if settings.host is None and not supported():
         raise SearchError(
-            "Typesense starts by itself on Linux x86-64 only: set TYPESENSE_API_KEY, "
-            "run docker compose up -d typesense, and set TYPESENSE_HOST=localhost"
+            "Typesense starts by itself on Linux x86-64 only: run make secrets and docker compose up -d "
+            "typesense, set TYPESENSE_HOST=localhost and TYPESENSE_API_KEY_FILE=secrets/typesense_api_key"
         )
     return Connection(settings)
 

@@ -17,6 +17,11 @@ from pyf_scrapy.session import Target
 COMMON = frozenset({"profile", "classifier", "collection", "limit", "releases"})
 
 
+def own(given: Mapping[str, Any]) -> dict[str, str]:
+    """The arguments that the user gave: scrapyd adds others, whose names begin with an underscore."""
+    return {name: str(value) for name, value in given.items() if not name.startswith("_")}
+
+
 def refuse_unknown(spider: str, given: Collection[str], known: Collection[str]) -> None:
     """Raise UsageProblem naming the argument that the spider does not have, and the nearest it has."""
     for name in given:

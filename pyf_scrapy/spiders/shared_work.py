@@ -16,9 +16,8 @@ import math
 import secrets
 import time
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Callable, Iterator
-from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import AsyncIterator, Iterator
+from typing import TYPE_CHECKING
 
 from scrapy import Request
 
@@ -26,6 +25,7 @@ from pyf_scrapy.exceptions import ParseError, PyfError, QueueError
 from pyf_scrapy.queue.messages import Message, decode, encode
 from pyf_scrapy.queue.sharing import Crawl, SharedQueue, low_water
 from pyf_scrapy.spiders.asking import Ask
+from pyf_scrapy.spiders.queue_reader import AGAIN, QueueReader
 from pyf_scrapy.store.index_file import NO_SERIAL, IndexFile
 from pyf_scrapy.sync.staleness import Promise
 from pyf_scrapy.sync.work_list import WorkList
@@ -35,24 +35,18 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-T = TypeVar("T")
-
 _BEAT = 2.0  # seconds between two words of a worker
 _LOOK = 0.2  # seconds between two looks of the leader whether workers need more
-_AGAIN = 1.0  # seconds between two looks at an empty queue
 #: Times that a name is written in one crawl whose answer did not help: then it is left to the next.
 _MOST_TIMES = 5
 
 
-class SharedWork:
+class SharedWork(QueueReader):
     """The part of one worker. `requests` gives its requests; `close` hands back what it did not begin."""
 
     def __init__(self, spider: PypiSpider, queue: SharedQueue) -> None:
-        self.spider = spider
-        self.queue = queue
-        self.concurrency = spider.settings.getint("CONCURRENT_REQUESTS_PER_DOMAIN")
-        self._buffer: deque[bytes] = deque()
-        self._names: set[str] = set()  # of the buffer
+        super().__init__(spider, queue)
+        self.spider: PypiSpider = spider
         self._to_pass_on: deque[str] = deque()
         self._joined: str | None = None
         self._is_over = False
@@ -60,11 +54,11 @@ class SharedWork:
         self._beating: asyncio.Task[None] | None = None
         self._leading: asyncio.Task[None] | None = None
         self._crawl: Crawl | None = None  # while this worker leads
-        self._is_lost = False
 
     async def requests(self) -> AsyncIterator[Request]:
         """What this worker asks, until the crawl is over. Raises QueueError when Redis cannot be reached at
         the beginning, and what the leader's part raises."""
+        await self.first(self.queue.length)
         await self._beat()
         self._beating = asyncio.ensure_future(self._keep_beating())
         try:
@@ -84,56 +78,19 @@ class SharedWork:
                 yield await spider.pass_on_request(self._to_pass_on.popleft())
             for due in spider.due_requests():
                 yield due
-            ask = await self._next()
-            if ask is None:
-                waits = (_AGAIN, spider.later.wait(time.monotonic()))
+            message = await self.next()
+            if message is None:
+                waits = (AGAIN, spider.later.wait(time.monotonic()))
                 await spider.wait(min(wait for wait in waits if wait is not None))
-            elif ask.name not in spider.open_asks:
+            elif message.name not in spider.open_asks:
+                serial = message.serial if message.serial != NO_SERIAL else None
+                ask = Ask(message.name, Promise(serial=serial), unlisted=message.unlisted)
                 request = spider.project_request(ask)
                 if request is None:  # limit=
                     return
                 yield request
 
-    async def close(self) -> None:
-        """End: others may go on at once with what this worker did not begin."""
-        with contextlib.suppress(QueueError):
-            await asyncio.to_thread(self.queue.give_back, list(self._buffer))
-            await asyncio.to_thread(self.queue.retire, self.concurrency)
-        await asyncio.to_thread(self.queue.close)
-
     # -- a worker ---------------------------------------------------------------------------------
-
-    async def _next(self) -> Ask | None:
-        """The next question, None when there is none just now."""
-        while True:
-            if not self._buffer:
-                await self._fill()
-            if not self._buffer:
-                return None
-            data = self._buffer.popleft()
-            try:
-                message = decode(data)
-            except ParseError as error:
-                self.spider.count("pyf/queue/set_aside")
-                logger.warning("A message of the queue is set aside: %s", error)
-                await self._tried(partial(self.queue.set_aside, data))
-                continue
-            self._names.discard(message.name)
-            serial = message.serial if message.serial != NO_SERIAL else None
-            return Ask(message.name, Promise(serial=serial), unlisted=message.unlisted)
-
-    async def _fill(self) -> None:
-        taken = await self._tried(lambda: self.queue.pop(self.concurrency))
-        for data in taken or ():
-            self._buffer.append(data)
-            with contextlib.suppress(ParseError):
-                self._names.add(decode(data).name)
-        if taken:
-            await self._tried(lambda: self.queue.hold(self._names))
-
-    def _held(self) -> set[str]:
-        """What this worker works on."""
-        return self._names | self.spider.open_asks.keys()
 
     async def _keep_beating(self) -> None:
         while True:
@@ -141,14 +98,14 @@ class SharedWork:
             try:
                 await self._beat()
             except QueueError as error:
-                await self._pause(error)
+                await self.pause(error)
             else:
-                self._found()
+                self.found()
 
     async def _beat(self) -> None:
         """Say that we live and what we hold; lead if nobody does; see whether the crawl is over."""
         queue = self.queue
-        await asyncio.to_thread(queue.report, self._held(), self.concurrency)
+        await asyncio.to_thread(queue.report, self.held, self.concurrency)
         leads = await asyncio.to_thread(queue.lead)
         crawl = await asyncio.to_thread(queue.crawl)
         if leads and self._crawl is None:
@@ -168,27 +125,6 @@ class SharedWork:
                 self._joined = crawl.id
             self._is_over = self._is_over or (crawl.done and crawl.id == self._joined)
 
-    async def _tried(self, work: Callable[[], T]) -> T | None:
-        """The result of what needs Redis; None when it cannot be reached, which is a pause and no end."""
-        try:
-            result = await asyncio.to_thread(work)
-        except QueueError as error:
-            await self._pause(error)
-            return None
-        self._found()
-        return result
-
-    async def _pause(self, error: QueueError) -> None:
-        if not self._is_lost:
-            self._is_lost = True
-            logger.warning("%s; waiting for it", error)
-        await asyncio.sleep(_AGAIN)
-
-    def _found(self) -> None:
-        if self._is_lost:
-            self._is_lost = False
-            logger.info("Redis is back")
-
     # -- the leader -------------------------------------------------------------------------------
 
     async def _lead(self, crawl: Crawl) -> None:
@@ -196,7 +132,7 @@ class SharedWork:
         try:
             await self._distribute(crawl)
             self._crawl = Crawl(crawl.id, crawl.began, done=True)
-            while not await self._tried(self._tell_the_end):
+            while not await self.tried(self._tell_the_end):
                 pass
             self._is_over = True
         except PyfError as error:
@@ -250,8 +186,8 @@ class SharedWork:
 
     async def _busy(self) -> set[str]:
         """What waits in the queue or is held by a living worker."""
-        held = await self._surely(self.queue.held)
-        waiting = await self._surely(self.queue.waiting)
+        held = await self.surely(self.queue.held)
+        waiting = await self.surely(self.queue.waiting)
         for data in waiting:
             with contextlib.suppress(ParseError):
                 held.add(decode(data).name)
@@ -266,10 +202,10 @@ class SharedWork:
         """Write messages as soon as the workers need more."""
         if not messages:
             return
-        while await self._surely(self.queue.length) >= low_water(await self._surely(self.queue.alive)):
+        while await self.surely(self.queue.length) >= low_water(await self.surely(self.queue.alive)):
             await asyncio.sleep(_LOOK)
         data = [encode(message) for message in messages]
-        await self._surely(lambda: self.queue.push(data))
+        await self.surely(lambda: self.queue.push(data))
 
     async def _until_idle(self, seconds: float) -> None:
         """Wait until nothing waits and nobody holds anything, `seconds` at most."""
@@ -278,13 +214,6 @@ class SharedWork:
             await asyncio.sleep(_LOOK)
             if not self._to_pass_on and not self.spider.is_passing_on and not await self._busy():
                 return
-
-    async def _surely(self, work: Callable[[], T]) -> T:
-        """The result as soon as Redis can be reached."""
-        while True:
-            result = await self._tried(work)
-            if result is not None:
-                return result
 
 
 def _batches(messages: Iterator[Message], size: int) -> Iterator[list[Message]]:

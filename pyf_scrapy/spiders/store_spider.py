@@ -61,8 +61,7 @@ class StoreSpider(scrapy.Spider):
 
     @classmethod
     def from_crawler(cls, crawler: Crawler, *args: Any, **kwargs: Any) -> Self:
-        # scrapyd adds arguments of its own, which begin with an underscore.
-        given = {name: str(value) for name, value in kwargs.items() if not name.startswith("_")}
+        given = arguments.own(kwargs)
         targets = cls.check_arguments(given, crawler.settings)
         spider = super().from_crawler(crawler)
         spider.setup(given, targets)

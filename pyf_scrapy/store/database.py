@@ -23,6 +23,12 @@ BUSY_TIMEOUT = 30
 CHUNK = 500
 
 _INSERT: dict[str, Callable[[Table], Any]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+#: What a driver raises about data that cannot be stored. On PostgreSQL the two others say that a table or a
+#: right is missing, or that the connection is lost.
+_ABOUT_DATA: dict[str, tuple[type[exc.DBAPIError], ...]] = {
+    "sqlite": (exc.DataError, exc.IntegrityError, exc.InterfaceError, exc.ProgrammingError),
+    "postgresql": (exc.DataError, exc.IntegrityError),
+}
 _ADVISORY_LOCK = 0x7079665F  # "pyf_": one writer at a time on PostgreSQL, as on SQLite
 _WRITES = "pyf_writes"
 
@@ -134,12 +140,11 @@ class Database:
     def _errors(self) -> Iterator[None]:
         try:
             yield
-        except (exc.DataError, exc.IntegrityError, exc.InterfaceError, exc.ProgrammingError) as error:
-            raise UnstorableError(f"{self.shown}: {_first_line(error.orig or error)}") from error
         except (UnicodeError, OverflowError) as error:
             raise UnstorableError(f"{self.shown}: {_first_line(error)}") from error
         except exc.DBAPIError as error:
-            raise StoreError(f"{self.shown}: {_first_line(error.orig or error)}") from error
+            kind = UnstorableError if isinstance(error, _ABOUT_DATA[self.dialect]) else StoreError
+            raise kind(f"{self.shown}: {_first_line(error.orig or error)}") from error
         except (exc.SQLAlchemyError, sqlite3.Error) as error:
             raise StoreError(f"{self.shown}: {_first_line(error)}") from error
 

@@ -87,4 +87,4 @@ async def test_a_killed_recreation_leaves_every_alias_complete(tmp_path: Path, e
 async def test_twenty_killed_recreations_leave_every_alias_complete(
     tmp_path: Path, empty_index: Server
 ) -> None:
-    print("soak: " + await killed(tmp_path, empty_index, 20, OPTIONS))
+    print(f"soak: {await killed(tmp_path, empty_index, 20, OPTIONS)}")

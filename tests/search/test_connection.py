@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.server
 import os
 import platform
-import re
 import signal
 import socket
 import subprocess
@@ -18,7 +17,6 @@ from typing import Any
 
 import pytest
 import typesense
-import yaml
 from typesense.exceptions import RequestUnauthorized
 
 from pyf_scrapy.exceptions import SearchError, UsageProblem
@@ -236,20 +234,3 @@ def test_the_client_raises_no_warnings() -> None:
         [sys.executable, "-W", "error", "-c", code], capture_output=True, check=False, cwd=ROOT
     )
     assert (done.returncode, done.stderr) == (0, b"")
-
-
-def test_the_compose_file_opens_nothing_and_knows_no_key(typesense_server: Server) -> None:
-    compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
-    for service in compose["services"].values():
-        assert all(port.startswith("127.0.0.1:") for port in service["ports"])
-        assert re.fullmatch(r"[a-z]+/[a-z]+:\d[\d.]*", service["image"])
-        assert all(volume.split(":")[0] in compose["volumes"] for volume in service["volumes"])
-        assert service["healthcheck"]["test"]
-    typesense_service = compose["services"]["typesense"]
-    assert typesense_service["environment"]["TYPESENSE_API_KEY"].startswith("${TYPESENSE_API_KEY:?")
-
-    kind, *command = typesense_service["healthcheck"]["test"]
-    assert kind == "CMD"
-    for port, code in ((typesense_server.port, 0), (1, 1)):
-        asked = [part.replace("8108", str(port)) for part in command]
-        assert subprocess.run(asked, capture_output=True, timeout=10, check=False).returncode == code

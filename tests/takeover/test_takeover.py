@@ -28,7 +28,6 @@ from pyf_scrapy.takeover.parsing import Unused
 from pyf_scrapy.takeover.takeover import Unusable
 from tests.crawling import EmbeddedPlace, Place
 from tests.github import github
-from tests.test_coming_from import NOT_YET
 
 from . import upstream
 from .upstream import document
@@ -163,7 +162,6 @@ def shown(document: dict[str, Any], prefix: str) -> dict[str, Any]:
     return {name: value for name, value in document.items() if name.startswith(prefix)}
 
 
-@pytest.mark.skipif("queue" in NOT_YET, reason="the spider does not read the queue yet")
 async def test_the_next_pypi_begins_with_these_names(
     place: Place, replica: Handle, members: list[str]
 ) -> None:

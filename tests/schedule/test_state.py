@@ -1,0 +1,54 @@
+"""What is remembered of the jobs: it survives a restart, and nothing in the file stops a schedule."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pyf_scrapy.exceptions import AlreadyRunningError, StoreError
+from pyf_scrapy.schedule.plan import Record
+from pyf_scrapy.schedule.state import State
+
+RECORD = Record(since=1.5, started=2.0, ended=3.0, exit_code=0, message="Done.", running_since=None)
+
+
+def test_what_was_written_is_read_again(tmp_path: Path) -> None:
+    state = State(tmp_path / "new")
+    assert state.read() == {}
+    state.write({"sync": RECORD})
+    assert State(tmp_path / "new").read() == {"sync": RECORD}
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["schedule.json"]
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[]", b'{"jobs": {"sync": {}}}', b'{"jobs": {"sync": {"since": "x"}}}', b"\xff"]
+)
+def test_a_broken_file_is_told_of_and_begun_anew(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, content: bytes
+) -> None:
+    state = State(tmp_path)
+    state.path.write_bytes(content)
+    assert state.read() == {}
+    assert "when jobs ran last is not known" in caplog.text
+    state.write({"sync": RECORD})
+    assert state.read() == {"sync": RECORD}
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreError, match="file"):
+        State(tmp_path / "file").write({})
+
+
+def test_one_schedule_at_a_time(tmp_path: Path) -> None:
+    first, second = State(tmp_path), State(tmp_path)
+    assert not second.is_taken
+    first.take()
+    assert second.is_taken
+    with pytest.raises(AlreadyRunningError, match="already running in"):
+        second.take()
+    first.lock.release()
+    assert not second.is_taken
+    second.take()
+    second.lock.release()
