@@ -83,7 +83,7 @@ def ensure_collection(client: typesense.Client, alias: str) -> Collection:
 def create_physical(client: typesense.Client, name: str) -> int:
     """Create a collection without an alias; return its `created_at`. Raises SearchError if it is there."""
     with failures(f"creating collection {name}"):
-        return _post(client, name)
+        return int(_post(client, name)["created_at"])
 
 
 def import_documents(client: typesense.Client, collection: str, lines: Sequence[bytes]) -> list[str | None]:
@@ -198,8 +198,8 @@ def _create(client: typesense.Client, name: str) -> None:
         _post(client, name)
 
 
-def _post(client: typesense.Client, name: str) -> int:
-    return int(client.api_call.post("/collections", dict[str, Any], body=schema(name))["created_at"])
+def _post(client: typesense.Client, name: str) -> dict[str, Any]:
+    return client.api_call.post("/collections", dict[str, Any], body=schema(name))
 
 
 def _claim(client: typesense.Client, alias: str, target: str) -> str:

@@ -103,8 +103,8 @@ def test_ctrl_c_ends_it_and_its_children(data: Path) -> None:
                 break
         time.sleep(1)
         os.killpg(process.pid, signal.SIGINT)
-        _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130
+        output, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, output + errors
     assert errors.splitlines()[-1] == "scrapy demo: interrupted"
     assert in_group(process.pid) == []
 

@@ -63,6 +63,7 @@ def test_a_session_reads_as_it_is_written_down(
 ) -> None:
     monkeypatch.chdir(CHECKOUT)
     monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.delenv("PYF_ENV_FILE", raising=False)
     monkeypatch.setenv("TZ", "UTC")
     time.tzset()
     # A short name: with pytest's the lines would be broken in another way on each machine.

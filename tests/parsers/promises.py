@@ -37,6 +37,7 @@ from pyf_scrapy.parsers.github import (
     parse_repository,
 )
 from pyf_scrapy.parsers.github_graphql import MAX_ALIASES, parse_batch, repository_query
+from pyf_scrapy.parsers.names import package_names
 from pyf_scrapy.parsers.project_json import File, Metadata, ProjectRecord, parse_project, parse_release
 from pyf_scrapy.parsers.provenance import parse_provenance
 from pyf_scrapy.parsers.pypistats import parse_recent
@@ -352,6 +353,15 @@ def read_package_names(body: bytes, _: Path) -> bool:
     return True
 
 
+def read_typed_names(body: bytes, _: Path) -> bool:
+    """Lines: names as a person types them."""
+    lines = body.decode("utf-8", "surrogateescape").split("\n")
+    names = tried(lambda: package_names(lines), UsageProblem)
+    for name in names or ():
+        assert name == canonicalize_name(name, validate=True), "not normalized"
+    return bool(names)
+
+
 def read_provenance(body: bytes, _: Path) -> bool:
     publishers = tried(lambda: parse_provenance(body), ParseError)
     for publisher in publishers or ():
@@ -464,6 +474,7 @@ READERS: Final = (
     Reader("pypistats", "pypistats", (parse_recent,), read_recent, 2),
     Reader("ClickPy", "clickpy", (parse_bulk,), read_bulk),
     Reader("package names", "package_names", (batches, bulk_query), read_package_names),
+    Reader("typed names", "package_names", (package_names,), read_typed_names),
     Reader("provenance", "provenance", (parse_provenance,), read_provenance, 3),
     Reader("file names", "filenames", (ReleaseFinder,), read_file_names),
     Reader("versions", "versions", (version_fields,), read_versions),
