@@ -22,6 +22,8 @@ T = TypeVar("T")
 
 #: Seconds between two looks at an empty queue, or for a Redis that cannot be reached.
 AGAIN = 1.0
+#: Seconds between two words of a worker.
+BEAT = 2.0
 #: Seconds for which a start waits for Redis: later a pause has no end, but a wrong REDIS_URL must show.
 _PATIENCE = 30.0
 
@@ -36,11 +38,22 @@ class QueueReader:
         self._buffer: deque[bytes] = deque()
         self._names: set[str] = set()  # of the buffer
         self._is_lost = False
+        self._told = 0.0
 
     @property
     def held(self) -> set[str]:
         """What this worker works on."""
         return self._names | self.spider.open_asks.keys()
+
+    def tell(self) -> None:
+        """Say that this worker is alive, and what it works on; blocking. Raises QueueError."""
+        self._told = time.monotonic()
+        self.queue.report(self.held, self.concurrency)
+
+    async def beat(self) -> None:
+        """`tell`, if it is time."""
+        if time.monotonic() - self._told >= BEAT:
+            await self.tried(self.tell)
 
     async def first(self, work: Callable[[], T]) -> T:
         """The result of what needs Redis at the start. Raises QueueError when it does not come up."""

@@ -25,7 +25,7 @@ from pyf_scrapy.exceptions import ParseError, PyfError, QueueError
 from pyf_scrapy.queue.messages import Message, decode, encode
 from pyf_scrapy.queue.sharing import Crawl, SharedQueue, low_water
 from pyf_scrapy.spiders.asking import Ask
-from pyf_scrapy.spiders.queue_reader import AGAIN, QueueReader
+from pyf_scrapy.spiders.queue_reader import AGAIN, BEAT, QueueReader
 from pyf_scrapy.store.index_file import NO_SERIAL, IndexFile
 from pyf_scrapy.sync.staleness import Promise
 from pyf_scrapy.sync.work_list import WorkList
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_BEAT = 2.0  # seconds between two words of a worker
 _LOOK = 0.2  # seconds between two looks of the leader whether workers need more
 #: Times that a name is written in one crawl whose answer did not help: then it is left to the next.
 _MOST_TIMES = 5
@@ -94,7 +93,7 @@ class SharedWork(QueueReader):
 
     async def _keep_beating(self) -> None:
         while True:
-            await asyncio.sleep(_BEAT)
+            await asyncio.sleep(BEAT)
             try:
                 await self._beat()
             except QueueError as error:
@@ -105,7 +104,7 @@ class SharedWork(QueueReader):
     async def _beat(self) -> None:
         """Say that we live and what we hold; lead if nobody does; see whether the crawl is over."""
         queue = self.queue
-        await asyncio.to_thread(queue.report, self.held, self.concurrency)
+        await asyncio.to_thread(self.tell)
         leads = await asyncio.to_thread(queue.lead)
         crawl = await asyncio.to_thread(queue.crawl)
         if leads and self._crawl is None:
@@ -151,12 +150,13 @@ class SharedWork(QueueReader):
         read_at = time.monotonic()
         full, times, passed = spider.full, Counter[str](), set[str]()
         for number in itertools.count():
+            # First, or what is answered in between would be neither up to date nor in work.
+            busy = await self._busy()
             work = await asyncio.to_thread(spider.compute_work, index, full=full)
             full = False
             spider.report(work)
             await spider.doubt(work)
             spider.ask_queued()
-            busy = await self._busy()
             left_out = busy | await asyncio.to_thread(spider.failed_since, crawl.began)
             written = 0
             for messages in _batches(self._messages(index, work), low_water({})):
@@ -186,8 +186,9 @@ class SharedWork(QueueReader):
 
     async def _busy(self) -> set[str]:
         """What waits in the queue or is held by a living worker."""
-        held = await self.surely(self.queue.held)
         waiting = await self.surely(self.queue.waiting)
+        await asyncio.sleep(_LOOK)  # what was taken a moment ago is held by then
+        held = await self.surely(self.queue.held)
         for data in waiting:
             with contextlib.suppress(ParseError):
                 held.add(decode(data).name)
