@@ -143,7 +143,7 @@ class SharedQueue(RedisMixin):  # type: ignore[misc]  # scrapy-redis has no type
         rows = self._do(lambda: self.server.zrangebyscore(self._workers, self._now() - ALIVE, "+inf"))
         found = {}
         for row in rows:
-            worker, _, concurrency = _text(row).partition(" ")
+            worker, concurrency = _text(row).rsplit(" ", 1)
             found[worker] = int(concurrency) if concurrency.isdecimal() else 1
         return found
 
