@@ -82,7 +82,7 @@ ARGUMENTS = {
     "share": ("`1/24`", "of a refresh only the part that is due: what was verified longest ago"),
     "follow": (
         "`SECONDS`, `1`",
-        "`rss`: read the feeds every so many seconds until it is interrupted; `project`: wait for names in Redis",
+        "until it is interrupted: `rss` reads the feeds every so many seconds, `project` waits for names",
     ),
 }
 
