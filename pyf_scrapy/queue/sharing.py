@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 #: Seconds that a worker counts as alive after its last word, and a leader as leader.
-ALIVE: Final = 20
-LEADING: Final = 15
+ALIVE: Final = 12
+LEADING: Final = 10
 _LEAST_WAITING: Final = 200
 _WAITING_FOR_EACH: Final = 8  # of the requests that workers have at a time
 _KEPT: Final = 86_400  # seconds that the keys of a crawl outlive its last word
