@@ -62,6 +62,8 @@ class Session:
     settings: Mapping[str, Any]
     targets: Sequence[Target]
     now: date
+    #: whether others may run the same spider at the same time, because they share its work
+    shared: bool = False
     profiles: list[Profile] = field(default_factory=list)
     collections: dict[str, Collection] = field(default_factory=dict)
 
@@ -163,6 +165,8 @@ class Session:
         self._store = open_store(self.settings)
         lock = run_lock(self.settings, self.spider)
         if not lock.acquire(blocking=False):
+            if self.shared:
+                return
             raise AlreadyRunningError(f"the spider {self.spider} is already running in {self.data_dir}")
         self._run_lock = lock
 

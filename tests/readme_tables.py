@@ -80,7 +80,10 @@ ARGUMENTS = {
     ),
     "refresh": ("`1`", "ask again about everything indexed, with conditional requests"),
     "share": ("`1/24`", "of a refresh only the part that is due: what was verified longest ago"),
-    "follow": ("`SECONDS`", "read the feeds every so many seconds until it is interrupted"),
+    "follow": (
+        "`SECONDS`, `1`",
+        "until it is interrupted: `rss` reads the feeds every so many seconds, `project` waits for names",
+    ),
 }
 
 FIELD_GROUPS = {

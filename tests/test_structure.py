@@ -53,7 +53,7 @@ RANK = {part: rank for rank, parts in enumerate(LAYERS) for part in parts}
 WITHOUT_SCRAPY = {
     *("__init__", "exceptions", "dates", "crontab", "setting_types", "settings_table", "environment"),
     *("profiles_file", "profiles", "parsers", "metadata", "sync", "store", "search", "ownership", "session"),
-    *("items", "queue", "lookup", "status"),
+    *("items", "lookup", "status"),
     *("replica", "takeover", "verify", "rebuild", "schedule", "settings"),
 }
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from scrapy.spiderloader import get_spider_loader
 
 from pyf_scrapy.command import Action, ActionCommand
 from pyf_scrapy.commands.output import (
     ExitCode,
+    complain,
     confirmed,
     print_json,
     print_summary,
@@ -20,11 +22,13 @@ from pyf_scrapy.commands.output import (
     print_text,
 )
 from pyf_scrapy.dates import minute
-from pyf_scrapy.exceptions import UsageProblem
+from pyf_scrapy.exceptions import QueueError, UsageProblem
 from pyf_scrapy.extensions.progress import duration
 from pyf_scrapy.lookup import crawls
 from pyf_scrapy.parsers.names import package_names
 from pyf_scrapy.parsers.requirements_txt import requirement_names
+from pyf_scrapy.queue.connection import redis_url
+from pyf_scrapy.queue.messages import Message, encode
 from pyf_scrapy.session import open_store
 from pyf_scrapy.status import Purged, QueueStats, purge, purgeable, queue_stats
 
@@ -84,13 +88,17 @@ class Command(ActionCommand):
             new = store.enqueue(names, int(time.time()), SOURCE)
             waiting = sum(source.names for source in store.queued_by_source())
             collections = [row.collection for row in store.collections()]
+        workers = _hand_out(self.project_settings, names)
         crawl = crawls("pypi", collections, self.profiles().values())[0]
         if opts.json:
-            print_json({"added": new, "named": len(names), "queued": waiting, "crawl": crawl})
+            counts = {"added": new, "named": len(names), "queued": waiting, "workers": workers}
+            print_json({**counts, "crawl": crawl})
             return ExitCode.OK
         known = f"; {len(names) - new:,} waited already" if new < len(names) else ""
         print_text(f"{new:,} added{known}. {waiting:,} wait for the next crawl, which asks about them first:")
         print_text(f"  {crawl}")
+        if workers:
+            print_text(f"Workers that follow have them now: {workers}.")
         return ExitCode.OK
 
     def do_purge(self, args: list[str], opts: argparse.Namespace) -> int:
@@ -115,6 +123,26 @@ class Command(ActionCommand):
                 "`scrapy crawl pypi`."
             )
         return ExitCode.OK
+
+
+def _hand_out(settings: Mapping[str, Any], names: list[str]) -> int:
+    """Write names to Redis for the workers of `crawl project -a follow=1`; how many workers there are."""
+    url = redis_url(settings)
+    if url is None:
+        return 0
+    from pyf_scrapy.queue.sharing import SharedQueue  # with redis, which takes its time
+
+    queue = SharedQueue(url, "project")
+    try:
+        workers = len(queue.alive())
+        if workers:
+            queue.push([encode(Message(name)) for name in names])
+    except QueueError as error:
+        complain("queue", f"no worker was told ({error}); the names are noted")
+        return 0
+    finally:
+        queue.close()
+    return workers
 
 
 def _names(args: list[str], requirements: str | None) -> list[str]:

@@ -17,12 +17,14 @@ from pyf_scrapy.items import PackageItem
 from pyf_scrapy.parsers.names import package_names
 from pyf_scrapy.parsers.requirements_txt import requirement_names
 from pyf_scrapy.profiles import Profile
+from pyf_scrapy.queue.connection import redis_url
 from pyf_scrapy.search.collections import check_alias
 from pyf_scrapy.session import Target
 from pyf_scrapy.spiders import arguments
 from pyf_scrapy.spiders.asking import Ask
 from pyf_scrapy.spiders.base import SUSPICIOUS_AFTER, PackageSpider
 from pyf_scrapy.spiders.index import Index, listed, removals_refused
+from pyf_scrapy.spiders.queue_reader import AGAIN, QueueReader
 from pyf_scrapy.spiders.verifying import Verifier
 from pyf_scrapy.sync.refresh import due
 from pyf_scrapy.sync.staleness import FIRST_DELAY, Promise
@@ -42,7 +44,9 @@ class ProjectSpider(PackageSpider):
     """
 
     name = "project"
-    known_arguments = arguments.COMMON | {"names", "requirements", "refresh", "share", "accept_removals"}
+    known_arguments = arguments.COMMON | {
+        *("names", "requirements", "refresh", "share", "accept_removals", "follow")
+    }
 
     @classmethod
     def check_arguments(cls, given: Mapping[str, str], settings: Mapping[str, Any]) -> list[Target]:
@@ -53,8 +57,13 @@ class ProjectSpider(PackageSpider):
             if not refresh and argument in given:
                 raise UsageProblem(f"{argument}= is about a refresh: give -a refresh=1, too")
         # Asked for by name: the default profile does not decide.
-        default = settings.get("DEFAULT_PROFILE") if refresh and "collection" not in given else None
+        follow = arguments.flag("follow", given.get("follow"))
+        by_default = (refresh or follow) and "collection" not in given
+        default = settings.get("DEFAULT_PROFILE") if by_default else None
         targets = super().check_arguments(given, {**settings, "DEFAULT_PROFILE": default})
+        if follow:
+            _check_follow(given, settings, refresh=refresh)
+            return arguments.required(targets)
         names = () if refresh else _names(given)
         if refresh and (given.get("names") or given.get("requirements")):
             raise UsageProblem(
@@ -76,13 +85,23 @@ class ProjectSpider(PackageSpider):
         self.refresh = arguments.flag("refresh", given.get("refresh"))
         self.share = arguments.share("share", given.get("share"))
         passed_over: list[str] = []
-        self.wanted = () if self.refresh else _names(given, passed_over)
+        self.follow = arguments.flag("follow", given.get("follow"))
+        self.wanted = () if self.refresh or self.follow else _names(given, passed_over)
+        self.session.shared = self.follow
         for line in passed_over:
             logger.warning("%s names no package of PyPI and is passed over", line)
         self.accept_removals = arguments.flag("accept_removals", given.get("accept_removals"))
         self.verifier = Verifier(self.session, self.pypi)
 
+    @property
+    def is_endless(self) -> bool:
+        return self.follow
+
     async def requests(self) -> AsyncIterator[Request]:
+        if self.follow:
+            async for told in self._followed():
+                yield told
+            return
         if self.wanted:
             waiting = await asyncio.to_thread(self.session.store.queued)
             self.queued = {row.normalized_name for row in waiting}.intersection(self.wanted)
@@ -97,6 +116,36 @@ class ProjectSpider(PackageSpider):
             yield request
         for ask in await self._doubted(len(asks)):
             yield self.ask(ask)
+
+    async def _followed(self) -> AsyncIterator[Request]:
+        """Ask about the names that come in messages, for ever. Each is noted in the store first: what is lost
+        here is asked about by the next `pypi`."""
+        from pyf_scrapy.queue.sharing import SharedQueue  # with redis, which takes its time
+
+        url = redis_url(self.settings)
+        assert url is not None, "it was checked"
+        reader = QueueReader(self, SharedQueue(url, str(self.name)))
+        try:
+            await reader.first(reader.tell)
+            while not self.stopping:
+                for again in self.due_requests():
+                    yield again
+                await reader.beat()
+                message = await reader.next()
+                if message is None:
+                    await self.wait(AGAIN)
+                    continue
+                await asyncio.to_thread(self._note, message.name)
+                self.queued.add(message.name)
+                request = self.project_request(Ask(message.name, Promise(serial=message.serial)))
+                if request is None:
+                    return
+                yield request
+        finally:
+            await reader.close()
+
+    def _note(self, name: str) -> None:
+        self.session.store.enqueue([name], int(time.time()), "crawl project")
 
     async def _doubted(self, asked: int) -> list[Ask]:
         """Questions about packages that seem to be gone, if the index lacks them, too; the others failed.
@@ -189,6 +238,14 @@ class ProjectSpider(PackageSpider):
         if item is None and not seen.changed:
             return None
         return await asyncio.to_thread(self.session.stored_item, ask.name)
+
+
+def _check_follow(given: Mapping[str, str], settings: Mapping[str, Any], *, refresh: bool) -> None:
+    """Raise UsageProblem where names cannot be waited for."""
+    if refresh or given.get("names") or given.get("requirements"):
+        raise UsageProblem("follow= waits for names: give no names=, requirements= or refresh= with it")
+    if redis_url(settings) is None:
+        raise UsageProblem("follow= waits for names in Redis: set REDIS_URL")
 
 
 def _names(given: Mapping[str, str], passed_over: list[str] | None = None) -> tuple[str, ...]:

@@ -12,15 +12,17 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any
 
 from packaging.utils import canonicalize_name
-from scrapy import Request
+from scrapy import Request, signals
 
 from pyf_scrapy.exceptions import FetchError, ParseError
 from pyf_scrapy.items import PackageItem
+from pyf_scrapy.queue.connection import redis_url
 from pyf_scrapy.session import Target
 from pyf_scrapy.spiders import arguments
 from pyf_scrapy.spiders.asking import Ask
 from pyf_scrapy.spiders.base import PackageSpider
 from pyf_scrapy.spiders.index import Index, removals_refused
+from pyf_scrapy.spiders.shared_work import SharedWork
 from pyf_scrapy.store.index_file import NO_SERIAL, IndexFile
 from pyf_scrapy.sync.removal import SECOND_INDEX, IndexVerdict, is_tombstone
 from pyf_scrapy.sync.staleness import Promise
@@ -52,6 +54,10 @@ class PypiSpider(PackageSpider):
     def setup(self, given: Mapping[str, str], targets: list[Target]) -> None:
         self.full = arguments.flag("full", given.get("full"))
         super().setup(given, targets)
+        #: this worker's part of a crawl that others share, with REDIS_URL
+        self.shared: SharedWork | None = None
+        self.session.shared = redis_url(self.settings) is not None
+        self.crawler.signals.connect(self.close_shared, signal=signals.spider_closed)
         self.accept_removals = arguments.flag("accept_removals", given.get("accept_removals"))
         self.index = Index(self.session, self.pypi, accept_smaller=self.accept_removals)
         self.substring = canonicalize_name(given.get("name", ""))
@@ -67,8 +73,31 @@ class PypiSpider(PackageSpider):
         self._queued_unlisted: list[str] = []
 
     async def requests(self) -> AsyncIterator[Request]:
-        """Work through the difference; when the index has become old, read it and compare again."""
+        """Work through the difference; with REDIS_URL together with all who do the same."""
         self._impatient = await asyncio.to_thread(self._stuck)
+        if self.session.shared:
+            from pyf_scrapy.queue.sharing import SharedQueue  # with redis, which takes its time
+
+            url = redis_url(self.settings)
+            assert url is not None, "the session is shared by it"
+            self.shared = SharedWork(self, SharedQueue(url, str(self.name)))
+        requests = self.shared.requests() if self.shared is not None else self._own_requests()
+        async for request in requests:
+            yield request
+
+    async def dirty_packages(self) -> AsyncIterator[Request]:
+        """Of a shared crawl the leader passes them on, once for all."""
+        if not self.session.shared:
+            async for request in super().dirty_packages():
+                yield request
+
+    async def close_shared(self) -> None:
+        """Let the other workers have what this one did not begin."""
+        if self.shared is not None:
+            await self.shared.close()
+
+    async def _own_requests(self) -> AsyncIterator[Request]:
+        """The whole difference; when the index has become old, it is read and compared again."""
         refresh = self.settings.getfloat("INDEX_REFRESH") or math.inf
         index = await self.read_index()
         work = await asyncio.to_thread(self.compute_work, index, full=self.full)
@@ -79,12 +108,11 @@ class PypiSpider(PackageSpider):
         read_at = time.monotonic()
         while True:
             # Removals first: what is gone may be malware.
-            for ask in self._unlisted:
+            for ask in self.take_unlisted():
                 request = self.project_request(ask)
                 if request is None:
                     return
                 yield request
-            self._unlisted = []
             if (entry := next(places, None)) is None:
                 return
             if time.monotonic() - read_at >= refresh:
@@ -217,6 +245,16 @@ class PypiSpider(PackageSpider):
     def patience_for(self, ask: Ask) -> float:
         """None for what was stale for the whole of an earlier run, until its next try is due."""
         return 0.0 if ask.name in self._impatient else self.patience
+
+    def take_unlisted(self) -> list[Ask]:
+        """What `doubt` and `ask_queued` want to be asked, and not again."""
+        asks, self._unlisted = self._unlisted, []
+        return asks
+
+    def failed_since(self, moment: int) -> set[str]:
+        """Projects that could not be fetched since then (epoch seconds); blocking."""
+        rows = self.session.store.failures()
+        return {row.normalized_name for row in rows if row.stage in UNFETCHED and row.last_at >= moment}
 
     def _stuck(self) -> set[str]:
         now = time.time()

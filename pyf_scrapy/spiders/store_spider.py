@@ -94,6 +94,11 @@ class StoreSpider(scrapy.Spider):
         return False
 
     @property
+    def is_passing_on(self) -> bool:
+        """Whether stored packages are in the pipelines."""
+        return bool(self._passing_on)
+
+    @property
     def stopping(self) -> bool:
         """Whether the crawl ends: what is not under way yet is given up and left to the next run."""
         return self.problem is not None or not self.crawler.engine.running

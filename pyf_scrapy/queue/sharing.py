@@ -1,0 +1,205 @@
+"""One crawl shared by any number of workers: names in a list of Redis, and who works on what.
+
+Nothing here needs to be kept: what Redis forgets, a worker drops or a kill loses is still in the difference
+between PyPI's index and the store, which the leader computes again. The keys are scrapy-redis' where it has
+them: `SPIDER:start_urls` is the list that its `pop_list_queue` reads.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+from redis import Redis
+from redis.exceptions import RedisError
+from scrapy_redis.spiders import RedisMixin
+
+from pyf_scrapy.exceptions import QueueError
+from pyf_scrapy.queue.connection import connect, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+#: Seconds that a worker counts as alive after its last word, and a leader as leader.
+ALIVE: Final = 12
+LEADING: Final = 10
+_LEAST_WAITING: Final = 200
+_WAITING_FOR_EACH: Final = 8  # of the requests that workers have at a time
+_KEPT: Final = 86_400  # seconds that the keys of a crawl outlive its last word
+_ASIDE: Final = 10_000  # messages that could not be understood
+
+# Takes or renews the lead: only who leads may renew it, whoever finds nobody takes it.
+_LEAD: Final = """
+local leader = redis.call('GET', KEYS[1])
+if leader == false or leader == ARGV[1] then
+    redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
+    return 1
+end
+return 0
+"""
+_RESIGN: Final = """
+if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
+return 0
+"""
+
+
+class Crawl(msgspec.Struct, frozen=True):
+    """The crawl that is shared: `began` is epoch seconds; `done`: the leader found nothing left to do."""
+
+    id: str
+    began: int
+    done: bool = False
+
+
+class SharedQueue(RedisMixin):  # type: ignore[misc]  # scrapy-redis has no types
+    """The keys of one spider's shared crawl, for the worker `worker`.
+
+    All methods block (use threads) and raise QueueError while Redis cannot be reached.
+    """
+
+    def __init__(self, url: str, spider: str, worker: str | None = None) -> None:
+        self.server: Redis = connect(url)
+        self.shown = shown(url)
+        self.redis_key = f"{spider}:start_urls"
+        self.worker = worker or secrets.token_hex(8)
+        self._leader = f"{spider}:leader"
+        self._crawl = f"{spider}:crawl"
+        self._workers = f"{spider}:workers"
+        self._errors = f"{spider}:errors"
+        self._prefix = f"{spider}:held:"
+        self._lead = self.server.register_script(_LEAD)
+        self._resign = self.server.register_script(_RESIGN)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.server.close()
+
+    # -- names ------------------------------------------------------------------------------------
+
+    def push(self, messages: Sequence[bytes]) -> int:
+        """Append messages; return how many wait now."""
+        return int(
+            self._do(lambda: self.server.rpush(self.redis_key, *messages)) if messages else self.length()
+        )
+
+    def give_back(self, messages: Sequence[bytes]) -> None:
+        """Put messages that were popped and not used where they were."""
+        if messages:
+            self._do(lambda: self.server.lpush(self.redis_key, *reversed(messages)))
+
+    def pop(self, most: int) -> list[bytes]:
+        """Take messages, the oldest first. With the names of what was taken call `hold` at once."""
+        return list(self._do(lambda: self.pop_list_queue(self.redis_key, most)))
+
+    def length(self) -> int:
+        """How many messages wait."""
+        return int(self._do(lambda: self.server.llen(self.redis_key)))
+
+    def waiting(self) -> list[bytes]:
+        """The messages that wait; few, because the leader writes no more than workers need soon."""
+        return list(self._do(lambda: self.server.lrange(self.redis_key, 0, -1)))
+
+    def set_aside(self, message: bytes) -> None:
+        """Keep a message that nobody understands where a person can find it."""
+
+        def keep() -> None:
+            self.server.lpush(self._errors, message[:10_000])
+            self.server.ltrim(self._errors, 0, _ASIDE - 1)
+
+        self._do(keep)
+
+    # -- workers ----------------------------------------------------------------------------------
+
+    def hold(self, names: Iterable[str]) -> None:
+        """Say that this worker works on these, too."""
+        if names := list(names):
+            self._do(lambda: self._hold(names, fresh=False))
+
+    def report(self, names: Iterable[str], concurrency: int) -> None:
+        """Say that this worker is alive, what all it works on, and how many requests it has at a time."""
+
+        def tell() -> None:
+            now = self._now()
+            self.server.zadd(self._workers, {f"{self.worker} {concurrency}": now})
+            self.server.zremrangebyscore(self._workers, "-inf", now - _KEPT)
+            self._hold(list(names), fresh=True)
+
+        self._do(tell)
+
+    def retire(self, concurrency: int) -> None:
+        """Say that this worker ends: what it held is free, and so is the lead."""
+
+        def end() -> None:
+            self.server.zrem(self._workers, f"{self.worker} {concurrency}")
+            self.server.delete(self._prefix + self.worker)
+            self._resign(keys=[self._leader], args=[self.worker])
+
+        self._do(end)
+
+    def alive(self) -> dict[str, int]:
+        """The workers that are alive, with how many requests each has at a time."""
+        rows = self._do(lambda: self.server.zrangebyscore(self._workers, self._now() - ALIVE, "+inf"))
+        found = {}
+        for row in rows:
+            worker, concurrency = _text(row).rsplit(" ", 1)
+            found[worker] = int(concurrency) if concurrency.isdecimal() else 1
+        return found
+
+    def held(self) -> set[str]:
+        """What living workers work on."""
+        keys = [self._prefix + worker for worker in self.alive()]
+        names = self._do(lambda: self.server.sunion(keys)) if keys else ()
+        return {_text(name) for name in names}
+
+    # -- the lead ---------------------------------------------------------------------------------
+
+    def lead(self) -> bool:
+        """Take or keep the lead; whether this worker leads now."""
+        return bool(self._do(lambda: self._lead(keys=[self._leader], args=[self.worker, LEADING])))
+
+    def crawl(self) -> Crawl | None:
+        """The crawl that is shared, None when there is none (or Redis has lost it)."""
+        data = self._do(lambda: self.server.get(self._crawl))
+        try:
+            return None if data is None else msgspec.json.decode(data, type=Crawl)
+        except msgspec.MsgspecError:
+            return None
+
+    def save_crawl(self, crawl: Crawl) -> None:
+        """Tell all workers of it."""
+        self._do(lambda: self.server.set(self._crawl, msgspec.json.encode(crawl), ex=_KEPT))
+
+    # ---------------------------------------------------------------------------------------------
+
+    def _hold(self, names: Sequence[str], *, fresh: bool) -> None:
+        key = self._prefix + self.worker
+        with self.server.pipeline() as pipe:
+            if fresh:
+                pipe.delete(key)
+            if names:
+                pipe.sadd(key, *names)
+                pipe.expire(key, _KEPT)
+            pipe.execute()
+
+    def _now(self) -> float:
+        """The server's clock, the only one that all workers share."""
+        seconds, micros = self.server.time()
+        return float(seconds) + float(micros) / 1e6
+
+    def _do(self, operation: Callable[[], Any]) -> Any:
+        try:
+            return operation()
+        except (RedisError, OSError) as error:
+            reason = " ".join(str(error).split())[:200] or type(error).__name__
+            raise QueueError(f"Redis at {self.shown} cannot be used ({reason}); see REDIS_URL") from None
+
+
+def low_water(workers: Mapping[str, int]) -> int:
+    """So many names wait at least, or the leader writes more: some seconds' work of all workers."""
+    return max(_LEAST_WAITING, _WAITING_FOR_EACH * sum(workers.values()))
+
+
+def _text(value: bytes | str) -> str:
+    return value.decode(errors="replace") if isinstance(value, bytes) else value

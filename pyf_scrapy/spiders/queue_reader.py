@@ -1,0 +1,131 @@
+"""Names that others have written to Redis, read by one worker; while Redis is gone it waits."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
+
+from pyf_scrapy.exceptions import ParseError, QueueError
+from pyf_scrapy.queue.messages import Message, decode
+from pyf_scrapy.queue.sharing import SharedQueue
+from pyf_scrapy.spiders.base import PackageSpider
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+#: Seconds between two looks at an empty queue, or for a Redis that cannot be reached.
+AGAIN = 1.0
+#: Seconds between two words of a worker.
+BEAT = 2.0
+#: Seconds for which a start waits for Redis: later a pause has no end, but a wrong REDIS_URL must show.
+_PATIENCE = 30.0
+
+
+class QueueReader:
+    """Reads messages for a spider, some at a time. `close` puts back what was not used."""
+
+    def __init__(self, spider: PackageSpider, queue: SharedQueue) -> None:
+        self.spider = spider
+        self.queue = queue
+        self.concurrency = spider.settings.getint("CONCURRENT_REQUESTS_PER_DOMAIN")
+        self._buffer: deque[bytes] = deque()
+        self._names: set[str] = set()  # of the buffer
+        self._is_lost = False
+        self._told = 0.0
+
+    @property
+    def held(self) -> set[str]:
+        """What this worker works on."""
+        return self._names | self.spider.open_asks.keys()
+
+    def tell(self) -> None:
+        """Say that this worker is alive, and what it works on; blocking. Raises QueueError."""
+        self._told = time.monotonic()
+        self.queue.report(self.held, self.concurrency)
+
+    async def beat(self) -> None:
+        """`tell`, if it is time."""
+        if time.monotonic() - self._told >= BEAT:
+            await self.tried(self.tell)
+
+    async def first(self, work: Callable[[], T]) -> T:
+        """The result of what needs Redis at the start. Raises QueueError when it does not come up."""
+        end = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                return await asyncio.to_thread(work)
+            except QueueError as error:
+                if time.monotonic() > end:
+                    raise
+                await self.pause(error)
+
+    async def next(self) -> Message | None:
+        """The next message, None when there is none just now. What nobody understands is set aside."""
+        while True:
+            if not self._buffer:
+                await self._fill()
+            if not self._buffer:
+                return None
+            data = self._buffer.popleft()
+            try:
+                message = decode(data)
+            except ParseError as error:
+                self.spider.count("pyf/queue/set_aside")
+                logger.warning("A message of the queue is set aside: %s", error)
+                await self.tried(partial(self.queue.set_aside, data))
+                continue
+            self._names.discard(message.name)
+            return message
+
+    async def close(self) -> None:
+        """End: others may go on at once with what was not used here."""
+        with contextlib.suppress(QueueError):
+            await asyncio.to_thread(self.queue.give_back, list(self._buffer))
+            await asyncio.to_thread(self.queue.retire, self.concurrency)
+        await asyncio.to_thread(self.queue.close)
+
+    async def tried(self, work: Callable[[], T]) -> T | None:
+        """The result of what needs Redis; None when it cannot be reached, which is a pause and no end."""
+        try:
+            result = await asyncio.to_thread(work)
+        except QueueError as error:
+            await self.pause(error)
+            return None
+        self.found()
+        return result
+
+    async def surely(self, work: Callable[[], T]) -> T:
+        """The result as soon as Redis can be reached."""
+        while True:
+            result = await self.tried(work)
+            if result is not None:
+                return result
+
+    async def pause(self, error: QueueError) -> None:
+        """Wait a moment for Redis; say so once."""
+        if not self._is_lost:
+            self._is_lost = True
+            logger.warning("%s; waiting for it", error)
+        await asyncio.sleep(AGAIN)
+
+    def found(self) -> None:
+        """Redis has answered."""
+        if self._is_lost:
+            self._is_lost = False
+            logger.info("Redis is back")
+
+    async def _fill(self) -> None:
+        taken = await self.tried(partial(self.queue.pop, self.concurrency))
+        for data in taken or ():
+            self._buffer.append(data)
+            with contextlib.suppress(ParseError):
+                self._names.add(decode(data).name)
+        if taken:
+            await self.tried(partial(self.queue.hold, set(self._names)))

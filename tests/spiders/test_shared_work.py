@@ -1,0 +1,141 @@
+"""One crawl shared by several workers over a real Valkey: nothing is lost, little is fetched twice."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from pyf_scrapy.queue.messages import Message, encode
+from pyf_scrapy.replica.options import Options
+from pyf_scrapy.replica.runner import Handle, running_replica
+from pyf_scrapy.spiders import queue_reader
+from tests.crawling import Place, true_documents
+from tests.queue.conftest import socket_folder, valkey  # noqa: F401  (fixtures)
+from tests.queue.valkey import Valkey
+
+PLONE = "Framework :: Plone"
+OPTIONS = Options(projects=150, members={"plone": 40}, most_releases=6, missing=0)
+
+
+@pytest.fixture
+def replica() -> Iterator[Handle]:
+    with running_replica(OPTIONS) as handle:
+        yield handle
+
+
+@pytest.fixture
+def shared(place: Place, valkey: Valkey) -> Place:  # noqa: F811
+    place.extra["REDIS_URL"] = valkey.url
+    return place
+
+
+def fetched(replica: Handle) -> dict[str, int]:
+    """How often the JSON of each project was asked for."""
+    paths = replica.statistics(paths=True)["paths"]
+    return {
+        path: count for path, count in paths.items() if path.count("/") == 3 and path.startswith("/pypi/")
+    }
+
+
+async def test_one_worker_does_it_alone(shared: Place, replica: Handle) -> None:
+    done = await shared.crawl("pypi", profile="plone")
+    assert done.outcome.exit_code == 0, done.outcome
+    assert set(shared.documents("plone")) == true_documents(replica.replica, PLONE)
+    assert set(fetched(replica).values()) == {1}
+    again = await shared.crawl("pypi", profile="plone")
+    assert (again.outcome.exit_code, again.figures["fetched"]) == (0, 0)
+
+
+async def test_workers_share_the_work_and_each_project_is_fetched_once(
+    shared: Place, replica: Handle
+) -> None:
+    workers = await asyncio.gather(*(shared.crawl("pypi", profile="plone") for _ in range(3)))
+    assert [worker.outcome.exit_code for worker in workers] == [0, 0, 0]
+    assert set(shared.documents("plone")) == true_documents(replica.replica, PLONE)
+    assert set(fetched(replica).values()) == {1}
+    assert all(worker.figures["fetched"] > 10 for worker in workers), [w.figures for w in workers]
+
+
+async def test_what_nobody_understands_is_set_aside_and_the_rest_is_fetched(
+    shared: Place,
+    replica: Handle,
+    valkey: Valkey,  # noqa: F811
+) -> None:
+    """Anybody may write to the list; a worker that dies of it would take good names with it."""
+    with valkey.client() as client:
+        client.rpush("pypi:start_urls", "[]", '{"name": "../etc/passwd"}', '{"name": 7}', "\x00", '"x" * 9')
+    done = await shared.crawl("pypi", profile="plone")
+    assert done.outcome.exit_code == 0
+    assert set(shared.documents("plone")) == true_documents(replica.replica, PLONE)
+    with valkey.client() as client:
+        assert client.llen("pypi:errors") == 5
+        assert client.llen("pypi:start_urls") == 0
+
+
+async def test_a_worker_that_follows_asks_about_what_it_is_told(
+    shared: Place,
+    replica: Handle,
+    valkey: Valkey,  # noqa: F811
+) -> None:
+    members = replica.replica.members(PLONE)
+    with shared.popen("crawl", "project", "-a", "follow=1", "-p", "plone", "-L", "WARNING") as follower:
+        try:
+            with valkey.client() as client:
+                await until(lambda: client.zcard("project:workers"))
+                client.rpush("project:start_urls", "no JSON", encode(Message(members[0])))
+                told = await asyncio.to_thread(shared.run, "queue", "add", members[1], "no-such-name-at-all")
+                assert told.returncode == 0, told.stderr
+                assert "Workers that follow have them now: 1." in told.stdout
+                await until(lambda: names(shared) == {members[0], members[1]})
+                await until(lambda: not queued(shared))
+                assert client.llen("project:errors") == 1
+        finally:
+            follower.terminate()
+            output = follower.communicate(timeout=30)
+    assert follower.returncode in (0, 3), output
+
+
+def names(place: Place) -> set[str]:
+    return {id_.partition("==")[0] for id_ in place.documents("plone")}
+
+
+def queued(place: Place) -> list[str]:
+    with place.store() as store:
+        return [row.normalized_name for row in store.queued()]
+
+
+async def until(true: Callable[[], object]) -> None:
+    for _ in range(300):
+        if await asyncio.to_thread(true):
+            return
+        await asyncio.sleep(0.1)
+    raise AssertionError("it never became true")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (("-a", "follow=1", "-p", "plone"), "set REDIS_URL"),
+        (("-a", "follow=1", "-a", "names=x", "-p", "plone"), "give no names="),
+    ],
+)
+def test_waiting_for_names_that_cannot_come_is_refused(
+    place: Place, arguments: tuple[str, ...], reason: str
+) -> None:
+    done = place.run("crawl", "project", *arguments)
+    assert done.returncode == 2
+    assert reason in done.stderr
+
+
+async def test_without_redis_at_the_start_it_says_so(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A mistyped REDIS_URL must not look like a crawl that is at work."""
+    monkeypatch.setattr(queue_reader, "_PATIENCE", 0.5)
+    place.extra["REDIS_URL"] = f"unix://{tmp_path}/nothing.sock"
+    done = await place.crawl("pypi", profile="plone")
+    assert done.outcome.exit_code == 1
+    assert "cannot be used" in caplog.text
