@@ -106,7 +106,7 @@ class TestCommands:
         spider = readme_tables.spiders()[name]
         if "requirements" in given:
             given["requirements"] = str(ROOT / given["requirements"])
-        settings = Settings({"PROFILES_FILE": ROOT / "profiles.yaml"})
+        settings = Settings({"PROFILES_FILE": ROOT / "profiles.yaml", "REDIS_URL": "redis://localhost/0"})
         assert spider.check_arguments(given, settings)
 
     def test_the_two_commands_and_those_of_the_issue_are_there(self) -> None:
