@@ -12,6 +12,8 @@ from pyf_scrapy.schedule.jobs import Job
 
 #: Seconds after which a job is tried again whose spider runs already, started by somebody else.
 BUSY_PAUSE = 300.0
+#: Seconds after which a job is tried again that could not be started; others take its place meanwhile.
+REFUSED_PAUSE = 300.0
 #: Seconds until a job that runs all the time is started again; doubled when it ended soon, up to the most.
 RESTART_PAUSE = 5.0
 MOST_RESTART_PAUSE = 300.0
