@@ -171,7 +171,7 @@ class TestLimits:
         self, tmp_path: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
         class Refusing:
-            outlives = True
+            outlives: ClassVar[bool] = True
             stopped: ClassVar[list[str]] = []
 
             async def look(self) -> Look:
