@@ -201,8 +201,9 @@ def _refuse_secrets(pairs: Sequence[str]) -> None:
         file = files.get(name)
         if file is not None or ("://" in value and "@" in value):
             raise UsageProblem(
-                f"-s {name}: what may be a secret would stand on command lines, which everybody on this machine "
-                f"sees; put it into .env" + (f", or into a file that {file.name} names" if file else "")
+                f"-s {name}: what may be a secret would stand on command lines, which everybody on this "
+                "machine sees; put it into .env"
+                + (f", or into a file that {file.name} names" if file else "")
             )
 
 
