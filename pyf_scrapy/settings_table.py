@@ -315,8 +315,8 @@ SETTINGS: tuple[Setting, ...] = (
         "SCHEDULE_LIMITS",
         None,
         "amounts",
-        "seconds that a run may take, 0 = no limit (default: feeds=1800 sync=21600 refresh=7200 github=21600 "
-        "downloads=86400 health=3600 full=345600)",
+        "seconds that a run may take, 0 = no limit (default: feeds=86400 sync=21600 refresh=7200 "
+        "github=21600 downloads=86400 health=3600 full=345600; feeds=1800 where they do not follow)",
         "Schedule",
         choices=_JOBS,
     ),

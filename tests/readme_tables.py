@@ -25,7 +25,7 @@ from pyf_scrapy.extensions.outcome import FIGURES
 from pyf_scrapy.metadata.health import RULES
 from pyf_scrapy.metadata.repositories import PROBLEMS
 from pyf_scrapy.profiles import load_profiles
-from pyf_scrapy.schedule.jobs import KINDS
+from pyf_scrapy.schedule.jobs import KINDS, Job, planned
 from pyf_scrapy.search.queries import QUERY_FIELDS
 from pyf_scrapy.search.schema import SCHEMA, Field
 from pyf_scrapy.settings_table import SETTINGS
@@ -332,6 +332,12 @@ def _settings() -> str:
 
 def _jobs() -> str:
     defaults = {setting.name: setting.default_text for setting in SETTINGS}
+    jobs = {job.name: job for job in planned({s.name: s.default for s in SETTINGS}, {}, now=0)}
+
+    def limit(job: Job) -> str:
+        once = timedelta(seconds=job.limit_once)
+        return str(timedelta(seconds=job.limit)) + (f"; by an expression {once}" if job.follows else "")
+
     return table(
         ("job", "what it does", "crawl", "setting", "default", "limit"),
         (
@@ -341,7 +347,7 @@ def _jobs() -> str:
                 " ".join(f"`{word}`" for word in (kind.spider, *map("=".join, kind.arguments.items()))),
                 f"`{kind.setting}`",
                 f"`{defaults[kind.setting]}`" if defaults[kind.setting] else "off",
-                str(timedelta(seconds=kind.limit)),
+                limit(jobs[kind.name]),
             )
             for kind in KINDS
         ),

@@ -37,6 +37,7 @@ from pyf_scrapy.environment import (
     variables,
 )
 from pyf_scrapy.exceptions import UsageProblem
+from pyf_scrapy.search.collections import check_alias
 from pyf_scrapy.setting_types import Setting
 from pyf_scrapy.settings_table import SETTINGS
 from pyf_scrapy.spiders.store_spider import StoreSpider
@@ -78,6 +79,7 @@ class Command(PyfCommand):
 
         if opts.json and not opts.listed:
             raise UsageProblem("--json goes with --list only")
+        _refuse_secrets(opts.set)
         settings, now = self._settings(), time.time()
         jobs = planned(settings, self._targets(opts), now)
         state = State(Path(settings["PYF_DATA_DIR"]))
@@ -103,6 +105,8 @@ class Command(PyfCommand):
 
     def _targets(self, opts: argparse.Namespace) -> dict[str, str]:
         """The arguments that say which profiles the jobs are for. Raises UsageProblem."""
+        if opts.collection is not None:
+            check_alias(opts.collection)
         spec = opts.package_profile or self.project_settings.get("DEFAULT_PROFILE")
         if not spec and opts.listed:
             return {}
@@ -184,6 +188,23 @@ def cleaned(record: logging.LogRecord) -> bool:
     text = record.getMessage()
     record.msg, record.args = text[: len(text) - len(text.lstrip(" "))] + clean(text), None
     return True
+
+
+def _refuse_secrets(pairs: Sequence[str]) -> None:
+    """Raise UsageProblem for a pair NAME=VALUE whose value may be secret, without showing it.
+
+    They end up on the command lines of crawls, in crontabs and with scrapyd.
+    """
+    files = {setting.name: setting.file for setting in SETTINGS}
+    for pair in pairs:
+        name, _, value = pair.partition("=")
+        file = files.get(name)
+        if file is not None or ("://" in value and "@" in value):
+            raise UsageProblem(
+                f"-s {name}: what may be a secret would stand on command lines, which everybody on this "
+                "machine sees; put it into .env"
+                + (f", or into a file that {file.name} names" if file else "")
+            )
 
 
 def _repeated(pairs: Sequence[str]) -> list[str]:

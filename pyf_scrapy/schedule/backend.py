@@ -11,7 +11,11 @@ from pyf_scrapy.schedule.jobs import Job
 
 
 class BackendError(PyfError):
-    """Raised by a backend that cannot start, stop or see runs just now."""
+    """Raised by a backend that cannot start, stop or see a run just now."""
+
+
+class UnreachableError(BackendError):
+    """Raised when the backend does not answer or lets nobody in: no other job would fare better."""
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,10 @@ from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 
 from pyf_scrapy.exceptions import UsageProblem
-from pyf_scrapy.schedule.jobs import FOLLOW_INTERVAL, KINDS, Job
+from pyf_scrapy.schedule.jobs import FOLLOW_INTERVAL, Job
 
 _MINUTELY = "* * * * *"
 _GRACE = 110  # seconds until `timeout` kills what it has asked to end
-_ONCE = {kind.name: kind.limit for kind in KINDS}  # also of what follows elsewhere
 _MONTH = 30 * 24 * 60 * 60  # seconds
 
 
@@ -54,7 +53,7 @@ def _lines(
     for job in jobs:
         arguments = {name: value for name, value in job.arguments.items() if name != "follow"}
         crawl = shlex.join(command(Job(job.name, job.spider, arguments)))
-        if limit := _ONCE[job.name] if job.follows else job.limit:
+        if limit := job.limit_once:
             # In the foreground, or the signal may come twice, which breaks off what is under way.
             crawl = f"timeout --foreground -k {_GRACE} {limit:.0f} {crawl}"
         line = f"cd {shlex.quote(str(folder))} && {crawl}"

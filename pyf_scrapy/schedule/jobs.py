@@ -17,7 +17,7 @@ FOLLOW_LIMIT = 86_400.0
 
 
 class Kind(NamedTuple):
-    """What a job is whatever the settings say. `limit` is the default, in seconds.
+    """What a job is whatever the settings say. `limit` is the default in seconds where it does not follow.
 
     `at_once`: where it never ran it does not wait for its time. `patient`: it may take hours, and one place
     is kept free of such jobs, so that what keeps the index fresh never waits for them.
@@ -48,7 +48,8 @@ KINDS = (
 class Job:
     """A job as it is set. `crontab` None: it runs all the time if `follows`, else it is off.
 
-    `limit` is the most seconds that a run may take, 0 = no limit. Jobs of one spider never run side by side.
+    `limit` is the most seconds that a run may take, 0 = no limit; `limit_once` is that of a run that does not
+    follow, whether or not the job does. Jobs of one spider never run side by side.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Job:
     zone: tzinfo = UTC
     follows: bool = False
     limit: float = 0.0
+    limit_once: float = 0.0
     at_once: bool = False
     patient: bool = False
 
@@ -106,6 +108,7 @@ def planned(settings: Mapping[str, Any], targets: Mapping[str, str], now: float)
                 zone,
                 follows,
                 limits.get(kind.name, FOLLOW_LIMIT if follows else kind.limit),
+                limits.get(kind.name, kind.limit),
                 kind.at_once,
                 kind.patient,
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
+from typing import Annotated
 
 import msgspec
 
@@ -12,11 +13,17 @@ from pyf_scrapy.schedule.jobs import Job
 
 #: Seconds after which a job is tried again whose spider runs already, started by somebody else.
 BUSY_PAUSE = 300.0
+#: Seconds after which a job is tried again that could not be started; others take its place meanwhile.
+REFUSED_PAUSE = 300.0
 #: Seconds until a job that runs all the time is started again; doubled when it ended soon, up to the most.
 RESTART_PAUSE = 5.0
 MOST_RESTART_PAUSE = 300.0
 #: Seconds that a clock may be put back without being noticed: what is remembered stays as it is.
 CLOCK_SLACK = 60.0
+
+
+#: Epoch seconds, as far as calendars reach safely.
+Moment = Annotated[float, msgspec.Meta(ge=0, le=32_503_680_000)]
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,14 +34,14 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     of a run under way. `soon` counts the last runs in a row that ended soon after their start.
     """
 
-    since: float
-    started: float | None = None
-    ended: float | None = None
+    since: Moment
+    started: Moment | None = None
+    ended: Moment | None = None
     exit_code: int | None = None
     message: str = ""
-    running_since: float | None = None
-    not_before: float = 0.0
-    soon: int = 0
+    running_since: Moment | None = None
+    not_before: Moment = 0.0
+    soon: Annotated[int, msgspec.Meta(ge=0)] = 0
 
 
 def due_at(job: Job, record: Record) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -14,7 +15,7 @@ import msgspec
 
 from pyf_scrapy.exceptions import AlreadyRunningError, StoreError
 from pyf_scrapy.schedule import plan
-from pyf_scrapy.schedule.backend import Backend, BackendError, Ended, Look
+from pyf_scrapy.schedule.backend import Backend, BackendError, Ended, Look, UnreachableError
 from pyf_scrapy.schedule.jobs import Job
 from pyf_scrapy.schedule.plan import Record
 from pyf_scrapy.schedule.state import State
@@ -42,7 +43,7 @@ class Timing:
 
 @dataclass
 class _Run:
-    """A run under way: when it was seen first (by `elapsed`), and how hard it was asked to stop."""
+    """A run under way: when it began (by `elapsed`), and how hard it was asked to stop."""
 
     since: float
     asked: int = 0
@@ -72,10 +73,12 @@ class Scheduler:
         self.records: dict[str, Record] = {}
         self._woken = woken
         self._runs: dict[str, _Run] = {}
+        self._waiting: frozenset[str] = frozenset()
         self._begun = 0.0
         self._stopping_since: float | None = None
         self._task: asyncio.Task[None] | None = None
         self._troubles: set[str] = set()
+        self._job_troubles: dict[str, str] = {}
         self._saved: dict[str, Record] = {}
         self._unsaved = ""
 
@@ -164,13 +167,23 @@ class Scheduler:
         """Take over what runs and what has ended."""
         for name, started in look.running.items():
             if name not in self._runs:
-                self._runs[name] = _Run(self.timing.elapsed())
-                self._change(name, running_since=started)
+                self._meet(name, started)
+        self._waiting = look.waiting
         for end in look.ended:
             self._finish(end)
         for name, record in self.records.items():
             if record.running_since is not None and name not in look.running and name not in look.waiting:
                 self._finish(Ended(name, record.running_since))
+
+    def _meet(self, name: str, started: float) -> None:
+        """A run that was not seen before: its limit counts from its begin, which a restart does not change,
+        and not from when it began to wait. One that is far over it is asked before it is killed, too.
+        """
+        now, limit = self.timing.now(), self.jobs[name].limit
+        begun = now if name in self._waiting else max(started, self.records[name].running_since or 0.0)
+        begun = min(begun, now)
+        self._runs[name] = _Run(self.timing.elapsed() - min(now - begun, limit or math.inf))
+        self._change(name, running_since=begun)
 
     def _finish(self, end: Ended) -> None:
         run = self._runs.pop(end.name, None)
@@ -180,7 +193,8 @@ class Scheduler:
         if end.exit_code is not None:
             told = f" with {end.exit_code}{told}"
         told += f": {end.message}" if end.message else ""
-        if self._stopping_since is not None and (job.follows or end.exit_code not in _FINE):
+        is_broken_off = self._stopping_since is not None and not self.backend.outlives
+        if is_broken_off and (job.follows or end.exit_code not in _FINE):
             self._change(end.name, running_since=None)
             logger.info("%s: stopped%s", end.name, told)
             return
@@ -208,7 +222,14 @@ class Scheduler:
         step = plan.stop_step(over, self.timing.grace, self.timing.mercy)
         if step <= run.asked:
             return
-        await self.backend.stop(name, step)
+        try:
+            await self.backend.stop(name, step)
+        except UnreachableError:
+            raise
+        except BackendError as error:
+            self._complain_of(name, f"{error}; tried again all the time")
+            return
+        self._job_troubles.pop(name, None)
         run.asked = step
         if step == 1 and self._stopping_since is None:
             limit = timedelta(seconds=job.limit)
@@ -237,12 +258,18 @@ class Scheduler:
         at = plan.due_at(job, record)
         try:
             what = await self.backend.start(job, now)
+        except UnreachableError:
+            raise
         except BackendError as error:
             if self.backend.outlives:
-                raise
+                pause = plan.REFUSED_PAUSE
+                self._complain_of(job.name, f"{error}; tried again each {timedelta(seconds=pause)}")
+                self.records[job.name] = msgspec.structs.replace(record, not_before=now + pause)
+                return
             logger.error("%s: %s", job.name, error)
             self.records[job.name] = plan.ended(job, record, started=now, now=now, code=1, message=str(error))
             return
+        self._job_troubles.pop(job.name, None)
         self._change(job.name, running_since=now)
         if not self.backend.outlives:
             self._runs[job.name] = _Run(self.timing.elapsed())
@@ -253,6 +280,12 @@ class Scheduler:
 
     def _change(self, name: str, *, running_since: float | None) -> None:
         self.records[name] = msgspec.structs.replace(self.records[name], running_since=running_since)
+
+    def _complain_of(self, name: str, trouble: str) -> None:
+        """Say once what is wrong with a job; that it goes well again is told by what it does then."""
+        if self._job_troubles.get(name) != trouble:
+            logger.warning("%s: %s", name, trouble)
+            self._job_troubles[name] = trouble
 
     def _complain(self, trouble: str) -> None:
         """Say once what is wrong, and once that nothing is any more."""

@@ -14,7 +14,7 @@ import httpx
 import msgspec
 
 from pyf_scrapy.exceptions import UsageProblem
-from pyf_scrapy.schedule.backend import BackendError, Look
+from pyf_scrapy.schedule.backend import BackendError, Look, UnreachableError
 from pyf_scrapy.schedule.jobs import Job
 
 PROJECT = "pyf_scrapy"
@@ -102,7 +102,7 @@ class Scrapyd:
         return found
 
     async def _ask(self, method: str, endpoint: str, fields: Mapping[str, str | list[str]]) -> _Answer:
-        """The answer of an endpoint. Raises BackendError."""
+        """The answer of an endpoint. Raises BackendError, UnreachableError."""
         body = b""
         try:
             async with (
@@ -119,9 +119,11 @@ class Scrapyd:
                     if len(body) > _LARGEST:
                         raise self._failed(endpoint, "the answer is too large")
         except (httpx.HTTPError, TimeoutError) as error:
-            raise self._failed(endpoint, str(error) or "no answer in time") from error
+            raise UnreachableError(self._told(endpoint, str(error) or "no answer in time")) from error
         if response.status_code == httpx.codes.UNAUTHORIZED:
-            raise self._failed(endpoint, "it wants another SCRAPYD_USERNAME and SCRAPYD_PASSWORD")
+            raise UnreachableError(
+                self._told(endpoint, "it wants another SCRAPYD_USERNAME and SCRAPYD_PASSWORD")
+            )
         try:
             answer = msgspec.json.decode(body, type=_Answer)
         except (msgspec.DecodeError, UnicodeDecodeError):
@@ -133,4 +135,7 @@ class Scrapyd:
         return answer
 
     def _failed(self, endpoint: str, reason: str) -> BackendError:
-        return BackendError(f"scrapyd at {self.url}: {endpoint}: {reason}")
+        return BackendError(self._told(endpoint, reason))
+
+    def _told(self, endpoint: str, reason: str) -> str:
+        return f"scrapyd at {self.url}: {endpoint}: {reason}"

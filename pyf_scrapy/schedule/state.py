@@ -17,10 +17,11 @@ logger = logging.getLogger(__name__)
 
 _LARGEST = 1_000_000  # bytes; seven jobs need two thousand
 _LOCK_PATIENCE = 0.3  # seconds
+_UNUSABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class _Content(msgspec.Struct, frozen=True):
-    jobs: dict[str, Record]
+    jobs: dict[str, msgspec.Raw]
 
 
 class State:
@@ -46,19 +47,26 @@ class State:
         return not free
 
     def read(self) -> dict[str, Record]:
-        """The records by job; none where there is no file yet, or none that can be used (logged)."""
+        """The records by job: none where there is no file yet, and not those that cannot be used (logged)."""
         try:
             with self.path.open("rb") as file:
-                return msgspec.json.decode(file.read(_LARGEST), type=_Content).jobs
+                jobs = msgspec.json.decode(file.read(_LARGEST), type=_Content).jobs
         except FileNotFoundError:
             return {}
-        except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (OSError, *_UNUSABLE) as error:
             logger.warning("%s cannot be read (%s): when jobs ran last is not known", self.path, error)
             return {}
+        records = {}
+        for name, raw in jobs.items():
+            try:
+                records[name] = msgspec.json.decode(raw, type=Record)
+            except _UNUSABLE as error:
+                logger.warning("%s: %s (%s): when it ran last is not known", self.path, name, error)
+        return records
 
     def write(self, records: Mapping[str, Record]) -> None:
         """Replace the file. Raises StoreError."""
-        content = msgspec.json.format(msgspec.json.encode(_Content(dict(records))))
+        content = msgspec.json.format(msgspec.json.encode({"jobs": records}))
         part = self.path.with_name(f"{self.path.name}.part")
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -53,7 +53,15 @@ def replica() -> Iterator[Handle]:
         ),
         ("-p plone --scrapyd 127.0.0.1:6800", "must begin with http:// or https://"),
         ("-p plone --scrapyd= ", "--scrapyd needs the URL"),
-        ("-p plone --scrapyd http://127.0.0.1 -s SCRAPYD_USERNAME=me", "set both or none"),
+        (
+            "-p plone --scrapyd http://127.0.0.1 -s SCRAPYD_PASSWORD=oriole5512",
+            "put it into .env, or into a file that SCRAPYD_PASSWORD_FILE names",
+        ),
+        ("-p plone --print-crontab -s GITHUB_TOKEN=ghp_oriole5512", "-s GITHUB_TOKEN: what may be a secret"),
+        ("--list -s DATABASE_URL=postgresql://me:oriole5512@db/pyf", "DATABASE_URL_FILE"),
+        ("-p plone -s REDIS_HOST=redis://:oriole5512@valkey", "-s REDIS_HOST: what may be a secret"),
+        ("--list -c a/b", "collection name 'a/b': use letters"),
+        ("--list -p plone -c plone-1", "use 'plone'"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(
@@ -67,6 +75,14 @@ def test_bad_input_is_one_line_and_exit_code_2(
     assert errors.count("\n") == 1, errors
     assert "oriole" not in errors
     assert output == ""
+
+
+def test_a_user_of_scrapyd_without_password_is_bad_input(
+    fresh: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ("schedule", "-p", "plone", "--scrapyd", "http://127.0.0.1:1")
+    assert run_in(fresh, *command, SCRAPYD_USERNAME="me") == ExitCode.USAGE
+    assert "set both or none" in capsys.readouterr().err
 
 
 def test_a_schedule_with_nothing_in_it_is_bad_input(fresh: Place, capsys: pytest.CaptureFixture[str]) -> None:

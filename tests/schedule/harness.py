@@ -61,10 +61,10 @@ def jobs_of(**values: Any) -> list[Job]:
 
 
 class Clock:
-    """Both clocks of a Timing."""
+    """Both clocks of a Timing, `later` seconds after noon."""
 
-    def __init__(self) -> None:
-        self.now = NOON
+    def __init__(self, later: float = 0.0) -> None:
+        self.now = NOON + later
         self.elapsed = 0.0
 
     def advance(self, seconds: float) -> None:

@@ -84,6 +84,17 @@ def test_the_limit_holds_there_too_and_the_crawl_is_asked_once(tmp_path: Path) -
     assert "Done." in output
 
 
+@pytest.mark.parametrize(
+    ("limits", "timeout"), [({}, "110 1800 "), ({"feeds": 60.0}, "110 60 "), ({"feeds": 0.0}, None)]
+)
+def test_the_limit_of_feeds_that_follow_elsewhere_is_that_of_one_look_or_the_one_that_is_set(
+    tmp_path: Path, limits: dict[str, float], timeout: str | None
+) -> None:
+    jobs = jobs_of(SCHEDULE_FEEDS="follow", SCHEDULE_LIMITS=limits)
+    (line,) = lines(crontab(jobs, echo, tmp_path, zone_name="UTC", now=NOON))
+    assert timeout in line if timeout else "timeout" not in line.partition("&&")[2]
+
+
 def test_without_limit_there_is_no_timeout(tmp_path: Path) -> None:
     jobs = jobs_of(SCHEDULE_SYNC="*/30 * * * *", SCHEDULE_LIMITS={"sync": 0.0})
     (line,) = lines(crontab(jobs, echo, tmp_path, zone_name="UTC", now=NOON))

@@ -103,7 +103,10 @@ class TestJobs:
 
     def test_the_help_of_the_limits_says_what_they_are(self) -> None:
         (setting,) = (setting for setting in SETTINGS if setting.name == "SCHEDULE_LIMITS")
-        assert " ".join(f"{kind.name}={kind.limit:g}" for kind in KINDS) in setting.help
+        jobs = planned(DEFAULTS, {}, NOON)
+        assert " ".join(f"{job.name}={job.limit:.0f}" for job in jobs) in setting.help
+        once = [f"{job.name}={job.limit_once:.0f}" for job in jobs if job.limit_once != job.limit]
+        assert f"; {' '.join(once)} where they do not follow" in setting.help
         assert setting.choices == tuple(kind.name for kind in KINDS)
 
 

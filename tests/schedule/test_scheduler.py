@@ -11,18 +11,20 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
 from pyf_scrapy.exceptions import AlreadyRunningError, StoreError
 from pyf_scrapy.replica.options import Options
 from pyf_scrapy.replica.runner import Handle, running_replica
+from pyf_scrapy.schedule.backend import BackendError, Look
 from pyf_scrapy.schedule.jobs import Job
 from pyf_scrapy.schedule.plan import Record
 from pyf_scrapy.schedule.processes import LOG_FORMAT
 from pyf_scrapy.schedule.state import State
 from tests.crawling import CHECKOUT, Place
-from tests.schedule.harness import NOON, OBEDIENT, Clock, is_alive, jobs_of, scheduling, script
+from tests.schedule.harness import NOON, OBEDIENT, Clock, at_work, is_alive, jobs_of, scheduling, script
 
 HALF_HOUR = 1800
 SYNC = jobs_of(SCHEDULE_SYNC="*/30 * * * *")
@@ -164,6 +166,36 @@ class TestLimits:
             )
             await running.turns()
             assert caplog.text.count("sync: started") == 1
+
+    async def test_a_run_that_cannot_be_stopped_keeps_no_other_from_its_end(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        class Refusing:
+            outlives: ClassVar[bool] = True
+            stopped: ClassVar[list[str]] = []
+
+            async def look(self) -> Look:
+                return Look({"sync": NOON, "refresh": NOON}, busy=frozenset({"pypi", "project"}))
+
+            async def start(self, job: Job, now: float) -> str:
+                raise AssertionError
+
+            async def stop(self, name: str, step: int) -> None:
+                if name == "sync":
+                    raise BackendError("cancel.json: no")
+                self.stopped.append(name)
+
+            async def close(self) -> None:
+                pass
+
+        jobs = jobs_of(SCHEDULE_SYNC="*/30 * * * *", SCHEDULE_REFRESH="5 * * * *")
+        clock, backend = Clock(), Refusing()
+        async with at_work(tmp_path, jobs, backend, clock, asyncio.Event()) as running:
+            await running.until(lambda: running.scheduler.running)
+            clock.advance(21_600)
+            await running.until(lambda: backend.stopped)
+            await running.turns()
+        assert caplog.text.count("sync: cancel.json: no; tried again all the time") == 1
 
     async def test_without_limit_it_goes_on(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
         jobs = jobs_of(SCHEDULE_SYNC="*/30 * * * *", SCHEDULE_LIMITS={"sync": 0.0})

@@ -45,7 +45,7 @@ pyf_scrapy = none.needed
 RUNNER = """\
 import os, signal, sys, time
 if sys.argv[1] == "list":
-    print("pypi", "project", sep="\\n")
+    print("pypi", "project", "health", sep="\\n")
     raise SystemExit
 def note(text):
     with open("notes", "a") as file:
@@ -115,6 +115,15 @@ class Server:
             trust_env=False,
         ).json()
         return {state: [job["id"] for job in answer[state]] for state in ("pending", "running", "finished")}
+
+    def occupy(self) -> None:
+        """Post the job `other`, which takes the only place."""
+        httpx.post(
+            f"{self.url}/schedule.json",
+            data={"project": "pyf_scrapy", "spider": "pypi", "jobid": "other"},
+            auth=(USER, PASSWORD),
+            trust_env=False,
+        )
 
     def cancel(self, job: str, signal: str = "KILL") -> None:
         httpx.post(
@@ -203,25 +212,88 @@ async def test_a_job_that_does_not_end_is_asked_again_and_killed(
 async def test_what_runs_outlives_the_schedule_and_is_known_again(
     server: Server, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    clock = Clock()
-    async with posting(tmp_path, server, clock) as running:
+    (server.folder / "stubborn").write_text("9")
+    jobs = jobs_of(SCHEDULE_SYNC="*/30 * * * *", SCHEDULE_LIMITS={"sync": HALF_HOUR + 100.0})
+    async with posting(tmp_path, server, Clock(), jobs=jobs) as running:
         await running.until(lambda: server.notes)
         await running.until(lambda: running.scheduler.running)
         await running.end()
     assert "asked" not in server.notes
-    clock.now += HALF_HOUR
-    async with posting(tmp_path, server, clock) as running:
+    clock = Clock(HALF_HOUR)
+    async with posting(tmp_path, server, clock, jobs=jobs) as running:
         await running.until(lambda: running.scheduler.running)
         assert len(server.notes) == 1
+        clock.advance(99)
+        await running.turns()
+        assert "asked" not in server.notes
+        clock.advance(1)  # its limit did not begin anew
+        await running.until(lambda: "asked" in server.notes)
         await running.end()
     server.cancel(f"sync-{NOON:.0f}")
     while server.listed()["running"]:
         await asyncio.sleep(0.02)
     assert State(tmp_path).read()["sync"].started is None
-    async with posting(tmp_path, server, clock) as running:
-        await running.until(lambda: len(server.notes) == 2)
+    async with posting(tmp_path, server, Clock(2 * HALF_HOUR), jobs=jobs) as running:
+        await running.until(lambda: len(server.notes) == 3)
         assert running.records["sync"].started == NOON
     assert caplog.text.count("sync: started") == 2
+
+
+async def test_to_wait_in_scrapyd_does_not_count_for_the_limit_of_a_job(
+    server: Server, tmp_path: Path
+) -> None:
+    clock = Clock()
+    jobs = jobs_of(
+        SCHEDULE_SYNC="*/30 * * * *", SCHEDULE_REFRESH="*/30 * * * *", SCHEDULE_LIMITS={"refresh": 100.0}
+    )
+    State(tmp_path).write({"sync": Record(since=0, started=NOON), "refresh": Record(since=0)})
+    server.occupy()
+    async with posting(tmp_path, server, clock, jobs=jobs) as running:
+        await running.until(lambda: server.listed()["pending"])
+        clock.advance(1000)
+        await running.turns()
+        server.cancel("other")
+        await running.until(lambda: "refresh" in running.scheduler.running)
+        await running.end()
+    clock = Clock(1099)
+    async with posting(tmp_path, server, clock, jobs=jobs) as running:
+        await running.until(lambda: "refresh" in running.scheduler.running)
+        await running.turns()
+        assert "asked" not in server.notes
+        clock.advance(1)
+        await running.until(lambda: "asked" in server.notes)
+
+
+async def test_a_job_that_is_found_far_over_its_limit_is_asked_before_it_is_killed(
+    server: Server, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with posting(tmp_path, server, Clock()) as running:
+        await running.until(lambda: server.notes)
+        await running.end()
+    async with posting(tmp_path, server, Clock(HALF_HOUR)) as running:
+        await running.until(lambda: "asked" in server.notes)
+        await running.until(lambda: "sync: over its limit of 0:01:40" in caplog.text)
+        assert "killed" not in caplog.text
+
+
+async def test_a_job_that_scrapyd_refuses_keeps_none_of_the_others_from_running(
+    server: Server, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An older egg may lack a spider: that job would come first every time, and keep a place."""
+    clock = Clock()
+    jobs = jobs_of(SCHEDULE_FEEDS="follow", SCHEDULE_GITHUB="30 3 * * *", SCHEDULE_HEALTH="15 0 * * *")
+    State(tmp_path).write({name: Record(since=0) for name in ("github", "health")})
+    async with posting(tmp_path, server, clock, jobs=jobs) as running:
+        await running.until(lambda: server.notes)
+        assert server.notes[0].startswith("crawl health")
+        for _ in range(3):
+            clock.advance(300)
+            await running.turns()
+        assert running.records["github"].started is None
+    for job, spider in (("feeds", "rss"), ("github", "github")):
+        (told,) = (line for line in caplog.messages if line.startswith(f"{job}: "))
+        assert f"schedule.json: spider '{spider}' not found" in told
+        assert told.endswith("; tried again each 0:05:00")
 
 
 async def test_a_job_that_waits_is_not_posted_again(server: Server, tmp_path: Path) -> None:

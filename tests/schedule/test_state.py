@@ -22,7 +22,8 @@ def test_what_was_written_is_read_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"{", b"[]", b'{"jobs": {"sync": {}}}', b'{"jobs": {"sync": {"since": "x"}}}', b"\xff"]
+    "content",
+    [b"", b"{", b"[]", b'{"jobs": []}', b'{"x": ' + b"[" * 100_000, b"\xff", b'{"jobs": {"\xff": {}}}'],
 )
 def test_a_broken_file_is_told_of_and_begun_anew(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, content: bytes
@@ -31,6 +32,37 @@ def test_a_broken_file_is_told_of_and_begun_anew(
     state.path.write_bytes(content)
     assert state.read() == {}
     assert "when jobs ran last is not known" in caplog.text
+    state.write({"sync": RECORD})
+    assert state.read() == {"sync": RECORD}
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        *("{}", "null", '{"since": "x"}', '{"since": 1, "message": 5}', '{"since": 1, "exit_code": 1.5}'),
+        *('{"since": -1e300}', '{"since": 1, "started": 1e300}', '{"since": 1, "soon": 9e99}'),
+    ],
+)
+def test_what_is_broken_about_one_job_is_told_and_costs_no_other_its_memory(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, broken: str
+) -> None:
+    """An impossible time would end every schedule that computes with it, and the list."""
+    state = State(tmp_path)
+    state.write({"sync": RECORD})
+    text = state.path.read_text().replace('"jobs": {', f'"jobs": {{"github": {broken},')
+    state.path.write_text(text)
+    assert state.read() == {"sync": RECORD}
+    assert "github (" in caplog.text
+    assert "when it ran last is not known" in caplog.text
+
+
+def test_a_file_that_may_not_be_read_is_told_of_and_begun_anew(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    state = State(tmp_path)
+    state.path.symlink_to(state.path)
+    assert state.read() == {}
+    assert "cannot be read" in caplog.text
     state.write({"sync": RECORD})
     assert state.read() == {"sync": RECORD}
 
