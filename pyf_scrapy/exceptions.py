@@ -57,6 +57,10 @@ class FetchError(PyfError):
         self.transport = transport
 
 
+class NoProjectError(FetchError):
+    """Raised by spiders when PyPI has no project of this name, and that settles it."""
+
+
 class AuthenticationError(FetchError):
     """Raised by spiders when a service does not accept the key that it was given."""
 
