@@ -99,6 +99,10 @@ class SearchError(PyfError):
     """Raised by `search` when Typesense cannot be reached, refuses the key or answers nonsense."""
 
 
+class DocumentError(SearchError):
+    """Raised by `search` when one document that Typesense has cannot be read."""
+
+
 class RecreateError(PyfError):
     """Raised by `rebuild` when a collection that was made anew must not take the place of the live one."""
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import typesense
 
-from pyf_scrapy.exceptions import UsageProblem
+from pyf_scrapy.exceptions import DocumentError, UsageProblem
 from pyf_scrapy.search.calls import failures, get, path
-from pyf_scrapy.search.collections import iter_documents
+from pyf_scrapy.search.collections import export_lines, read_line
 from pyf_scrapy.search.connection import IMPORTED, TypesenseSettings, connect
 from pyf_scrapy.takeover.parsing import FIELDS
 
@@ -31,8 +31,13 @@ class Origin:
     client: typesense.Client
 
     def documents(self) -> Iterator[object]:
-        """All documents as they arrive, cut to FIELDS. Raises SearchError."""
-        return iter_documents(self.client, self.collection, fields=",".join(FIELDS))
+        """All documents as they arrive, cut to FIELDS; bytes: a line that cannot be read. Raises SearchError."""
+        for line in export_lines(self.client, self.collection, fields=",".join(FIELDS)):
+            try:
+                document = read_line(self.collection, line)
+            except DocumentError:
+                document = line
+            yield document
 
 
 @contextmanager

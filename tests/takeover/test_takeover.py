@@ -24,7 +24,7 @@ from pyf_scrapy.search.embedded import Server
 from pyf_scrapy.status import repository_report
 from pyf_scrapy.store import DownloadFacts, RepositoryFacts
 from pyf_scrapy.takeover import Report, take_over, takeover
-from pyf_scrapy.takeover.parsing import Unused
+from pyf_scrapy.takeover.parsing import UNREADABLE, Unused
 from pyf_scrapy.takeover.takeover import Unusable
 from tests.crawling import EmbeddedPlace, Place
 from tests.github import github
@@ -286,6 +286,21 @@ class TestSource:
         with pytest.raises(UsageProblem, match=r"no collection 'plone', nor any other; for another "):
             imported(new, "plone")
         assert not new.folder.exists()
+
+    def test_one_hostile_document_is_refused_alone(self, place: Place) -> None:
+        """Else nobody could take over an index that somebody else may write to."""
+        old_index(place, [stars("a")])
+        deep = json.dumps(document("deep", "1.0", github_url=0)).replace(
+            '"github_url": 0', f'"github_url": {"[" * 3_000}{"]" * 3_000}'
+        )
+        with place.connection() as connection:
+            answer = connection.client.api_call.post(
+                f"/collections/{SOURCE}/documents/import", str, as_json=False, body=deep
+            )
+        assert json.loads(answer)["success"]
+        report = imported(place)
+        assert (report.documents, report.packages) == (2, 1)
+        assert report.refused.listed == [Unused("deep-1.0", UNREADABLE)]
 
     def test_of_ours_is_refused(self, place: Place) -> None:
         with place.connection() as connection:
