@@ -237,24 +237,31 @@ def test_one_that_gives_no_answer_shows_what_was_taken_over(place: Place) -> Non
 
 def test_an_older_copy_of_an_index_takes_nothing_back(place: Place) -> None:
     """Of several collections each may be imported, in any order, and each as often as one likes."""
-    old_index(place, [stars("a", 1), downloads("a", 1)])
+    old_index(place, [stars("a", 1), downloads("a", 1), stars("moved")])
     old_index(
         place,
         [
             stars("a", 2, github_updated=UPDATED - 9),
             downloads("a", 2, download_updated=ASKED - 10**6),
             stars("b"),
+            stars("moved", github_updated=UPDATED - 9, github_url="https://github.com/Older-Org/moved"),
         ],
         "packages2",
     )
-    for source in (SOURCE, "packages2", SOURCE, "packages2"):
+    for source in ("packages2", SOURCE):
+        imported(place, source)
+    with place.store() as store:
+        assert store.links(["moved"])["moved"].key == "github.com/old-org/moved", "the newer one"
+    for source in (SOURCE, "packages2"):
         imported(place, source)
     with place.store() as store:
         facts = store.repositories(["github.com/old-org/a"])["github.com/old-org/a"]
         assert facts.record is not None
         assert facts.record.stars == 101
-        assert store.links(["a", "b"])["a"].proof is Proof.CLAIMED
-        assert [row.normalized_name for row in store.queued()] == ["a", "b"]
+        links = store.links(["a", "b", "moved"])
+        assert links["a"].proof is Proof.CLAIMED
+        assert links["moved"].key == "github.com/old-org/moved", "nothing was taken back"
+        assert [row.normalized_name for row in store.queued()] == ["a", "b", "moved"]
 
 
 class TestSource:
