@@ -7,7 +7,7 @@ pypistats. Nothing is written before all documents were read, so an import that 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -17,12 +17,10 @@ from pyf_scrapy.store.database import chunks
 from pyf_scrapy.takeover.merging import Figures
 from pyf_scrapy.takeover.parsing import Unused, parse_document
 from pyf_scrapy.takeover.source import origin
+from pyf_scrapy.verify.differences import Progress
 
 #: What the store notes of names that were queued here.
 QUEUED_BY: Final = "collections import"
-
-#: Told how far it is: what is being done, how much of it, of how much.
-Progress = Callable[[str, int, int], None]
 
 #: Most entries of a list in a report, so that a hostile index does not fill the memory; all are counted.
 MOST_LISTED: Final = 100_000
