@@ -31,13 +31,11 @@ from pyf_scrapy.status import Purged, QueueStats, purge, purgeable, queue_stats
 #: What the store notes of names that were added here.
 SOURCE = "queue add"
 
-_NOTHING_LOST = (
-    "No work is lost: what PyPI's index and the store differ in is found again by the next `scrapy crawl pypi`."
-)
+_FOUND_AGAIN = "what PyPI's index and the store differ in is found again by the next `scrapy crawl pypi`"
+_NOTHING_LOST = f"No work is lost: {_FOUND_AGAIN}."
 _LOST = (
-    "What PyPI's index and the store differ in is found again by the next `scrapy crawl pypi`. Lost are the "
-    "other names: those whose serial has not moved since they were checked, and those that the index does "
-    "not list. To ask for them all the same: `scrapy queue add NAME`."
+    f"Not lost: {_FOUND_AGAIN}. Lost are the other names: those whose serial has not moved since they were "
+    "checked, and those that the index does not list; `scrapy queue add NAME` asks for them again."
 )
 
 _MOST_NAMES = 1_000_000  # more than PyPI has

@@ -212,7 +212,7 @@ class TestPurge:
     def test_names_go_and_what_the_feeds_did_stays(self, busy: Place, capsys: Capture) -> None:
         assert run_in(busy, "queue", "purge", "--yes") == 0
         printed = capsys.readouterr().out
-        assert printed.startswith("Forgotten: 2 names that were added.\nWhat PyPI's index and the store differ")
+        assert printed.startswith("Forgotten: 2 names that were added.\nNot lost: what PyPI's index ")
         assert "Lost are the other names: " in printed
         assert queued(busy) == []
         assert run_in(busy, "queue", "purge", "--yes", "--seen") == 0

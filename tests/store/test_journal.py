@@ -72,9 +72,7 @@ def test_runs_are_listed_last_first(store: Store) -> None:
     assert store.run(99) is None
 
 
-def test_the_newest_runs_of_each_spider_are_kept(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_newest_runs_of_each_spider_are_kept(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """One each minute makes half a million lines a year; those of the weekly one stay."""
     monkeypatch.setattr(journal, "RUNS_KEPT", 3)
     monkeypatch.setattr(journal, "_TIDIED_EVERY", 10)
