@@ -57,6 +57,10 @@ class FetchError(PyfError):
         self.transport = transport
 
 
+class NoProjectError(FetchError):
+    """Raised by spiders when PyPI has no project of this name, and that settles it."""
+
+
 class AuthenticationError(FetchError):
     """Raised by spiders when a service does not accept the key that it was given."""
 
@@ -93,6 +97,10 @@ class RenderError(PyfError):
 
 class SearchError(PyfError):
     """Raised by `search` when Typesense cannot be reached, refuses the key or answers nonsense."""
+
+
+class DocumentError(SearchError):
+    """Raised by `search` when one document that Typesense has cannot be read."""
 
 
 class RecreateError(PyfError):

@@ -9,11 +9,20 @@ import argparse
 
 from scrapy.commands.list import Command as ScrapyList
 
+from pyf_scrapy.command import checked, strict
 from pyf_scrapy.commands.output import ExitCode, reported
 from pyf_scrapy.profiles import load_profiles, select
 
 
 class Command(ScrapyList):
+    def add_options(self, parser: argparse.ArgumentParser) -> None:
+        super().add_options(parser)
+        strict(parser, "list")
+
+    def process_options(self, args: list[str], opts: argparse.Namespace) -> None:
+        args[:] = checked(args, 0, 0, command="list", syntax="")
+        super().process_options(args, opts)
+
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
         self.exitcode = reported("list", lambda: self._list(args, opts))
 

@@ -35,6 +35,13 @@ from pyf_scrapy.status import Purged, QueueStats, purge, purgeable, queue_stats
 #: What the store notes of names that were added here.
 SOURCE = "queue add"
 
+_FOUND_AGAIN = "what PyPI's index and the store differ in is found again by the next `scrapy crawl pypi`"
+_NOTHING_LOST = f"No work is lost: {_FOUND_AGAIN}."
+_LOST = (
+    f"Not lost: {_FOUND_AGAIN}. Lost are the other names: those whose serial has not moved since they were "
+    "checked, and those that the index does not list; `scrapy queue add NAME` asks for them again."
+)
+
 _MOST_NAMES = 1_000_000  # more than PyPI has
 _MOST_CHARACTERS = 100 * 1024 * 1024  # of standard input
 
@@ -118,10 +125,7 @@ class Command(ActionCommand):
             print_text("Nothing was forgotten.")
         else:
             print_text(f"Forgotten: {_said(purged)}.")
-            print_text(
-                "No work is lost: what PyPI's index and the store differ in is found again by the next "
-                "`scrapy crawl pypi`."
-            )
+            print_text(_LOST if purged.names else _NOTHING_LOST)
         return ExitCode.OK
 
 

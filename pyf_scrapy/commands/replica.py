@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, ClassVar
 from scrapy.commands import ScrapyCommand
 from scrapy.exceptions import UsageError
 
+from pyf_scrapy.command import strict
 from pyf_scrapy.exceptions import ReplicaError
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class Command(ScrapyCommand):
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         super().add_options(parser)
-        parser.set_defaults(profile=None)
+        strict(parser, "replica")
         group = parser.add_argument_group("Replica")
         group.add_argument(
             "--projects", type=int, default=5000, metavar="N", help="number of projects (5000)"

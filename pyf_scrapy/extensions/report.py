@@ -56,8 +56,6 @@ class RunReport:
         if not isinstance(spider, StoreSpider):
             return
         self._over.set()
-        if self._writing is not None:
-            await self._writing
         session = spider.session
         if not session.is_open and spider.problem is None:
             reason = "failed"  # Scrapy's word is "shutdown" when a component failed to open
@@ -77,6 +75,8 @@ class RunReport:
         self.outcome = outcome(self.crawler.stats.get_stats(), reason, spider.problem)
         try:
             await asyncio.to_thread(self._finish_run, spider, self.outcome)
+            if self._writing is not None:
+                await self._writing
             await asyncio.to_thread(self._write, spider, self.outcome, is_over=True)
         finally:
             await session.close()
@@ -85,7 +85,7 @@ class RunReport:
 
     def _start_run(self, spider: StoreSpider) -> None:
         start = spider.session.store.start_run
-        self._run = start(spider.name, dict(spider.arguments), self._started_at)
+        self._run = start(spider.name, _arguments(spider), self._started_at)
 
     def _finish_run(self, spider: StoreSpider, outcome: Outcome) -> None:
         """Note in the store how the run ended, also of one whose search server could not be opened."""
@@ -114,8 +114,9 @@ class RunReport:
         folder = spider.session.data_dir
         try:
             run_reports.write_report(folder, self._report(spider, outcome, is_over=is_over))
-            if spider.session.has_store:
-                run_reports.prune_reports(folder, spider.name, self.kept)
+            # Without the lock another run may just be writing its own.
+            has_lock = spider.session.has_store
+            run_reports.prune_reports(folder, spider.name, self.kept, parts=has_lock)
         except PyfError as error:
             logger.warning("This run has no report: %s", error)
 
@@ -124,7 +125,7 @@ class RunReport:
         return run_reports.Report(
             run=self._run,
             spider=spider.name,
-            arguments=dict(spider.arguments),
+            arguments=_arguments(spider),
             profiles=_profiles(spider),
             collections=[target.profile.collection for target in session.targets],
             version=__version__,
@@ -143,6 +144,11 @@ class RunReport:
             failures=session.failures,
             lags=_lags(session),
         )
+
+
+def _arguments(spider: StoreSpider) -> dict[str, str]:
+    """The arguments as text that can be stored: the name of a file need not be UTF-8."""
+    return {name: value.encode(errors="replace").decode() for name, value in spider.arguments.items()}
 
 
 def _profiles(spider: StoreSpider) -> list[str]:

@@ -14,7 +14,7 @@ import msgspec
 import typesense
 from typesense.exceptions import ObjectAlreadyExists, ObjectNotFound
 
-from pyf_scrapy.exceptions import SearchError, UsageProblem
+from pyf_scrapy.exceptions import DocumentError, SearchError, UsageProblem
 from pyf_scrapy.search.calls import failures, get, path
 from pyf_scrapy.search.schema import schema
 
@@ -23,6 +23,7 @@ _ALIAS = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 OWN_FIELD = "name_normalized"
 
 _VERSIONED = re.compile(r"(?P<alias>.+)-(?P<number>[0-9]+)")
+_ID = re.compile(rb'"id":"([^"\\]{1,200})"')
 
 # Typesense refuses a query string of 4,000 bytes in some methods; percent-encoding triples a byte at most.
 _MAX_FILTER = 1_200
@@ -164,19 +165,41 @@ def iter_documents(
 ) -> Iterator[dict[str, Any]]:
     """All documents of a collection, in no particular order, read while they arrive.
 
-    `fields` (comma-separated) limits what is read of each.
+    `fields` (comma-separated) limits what is read of each. One that cannot be read is a SearchError, too.
     """
+    for line in export_lines(client, collection, fields=fields):
+        yield read_line(collection, line)
+
+
+def read_line(collection: str, line: bytes) -> Any:
+    """The document in a line of an export. Raises DocumentError where it is broken or nested too deep,
+    SearchError where the line is cut off or none of an export."""
+    try:
+        return msgspec.json.decode(line)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        if not line.endswith(b"}"):
+            raise SearchError(f"export of {collection}: answer not understood ({error})") from error
+        raise DocumentError(
+            f"export of {collection}: document {line_id(line)!r} cannot be read ({error})"
+        ) from error
+
+
+def line_id(line: bytes) -> str:
+    """The id in a line of an export that cannot be read, as far as one can tell; "" where there is none."""
+    # Typesense sorts the fields: behind the id are few that could have one of their own.
+    found = _ID.findall(line)
+    return found[-1].decode(errors="replace") if found else ""
+
+
+def export_lines(client: typesense.Client, collection: str, *, fields: str = "") -> Iterator[bytes]:
+    """The documents of a collection as lines of JSON, as `iter_documents` reads them."""
     endpoint = path("collections", collection, "documents", "export")
     params = {"include_fields": fields} if fields else None
     with (
         failures(f"export of {collection}"),
         client.api_call.stream("GET", endpoint, dict[str, Any], params=params) as stream,
     ):
-        for line in _lines(stream.response.iter_bytes()):
-            try:
-                yield msgspec.json.decode(line)
-            except msgspec.MsgspecError as error:
-                raise SearchError(f"export of {collection}: answer not understood ({error})") from error
+        yield from _lines(stream.response.iter_bytes())
 
 
 def _lines(chunks: Iterator[bytes]) -> Iterator[bytes]:

@@ -12,7 +12,7 @@ from scrapy.http import Response
 from scrapy.settings import BaseSettings
 from twisted.python.failure import Failure
 
-from pyf_scrapy.exceptions import FetchError, ParseError, PyfError, StaleError, StoreError
+from pyf_scrapy.exceptions import FetchError, NoProjectError, ParseError, PyfError, StaleError, StoreError
 from pyf_scrapy.items import PackageItem
 from pyf_scrapy.session import Target
 from pyf_scrapy.spiders.asking import Ask, AskingSpider
@@ -167,9 +167,9 @@ class PackageSpider(AskingSpider):
         except StoreError as store_error:
             self.end(store_error, reason="store_failed")
             return
-        is_silence = isinstance(error, FetchError) and error.transport
-        if not is_silence:
+        if isinstance(error, NoProjectError):
             await self.dealt_with(ask.name)
+        is_silence = isinstance(error, FetchError) and error.transport
         self._fruitless = self._fruitless + 1 if is_silence else 0
         self._silence = error if self._fruitless else None
         if self._fruitless and self._fruitless % SUSPICIOUS_AFTER == 0:
@@ -184,12 +184,13 @@ class PackageSpider(AskingSpider):
 
     async def item_failed(self, item: Any, failure: Failure) -> None:
         await super().item_failed(item, failure)
-        if isinstance(item, PackageItem) and not item.stored:
+        # With a revision its facts are stored: it is passed on until the index has it.
+        if isinstance(item, PackageItem) and not item.stored and item.revision:
             await self.dealt_with(item.normalized_name)
 
     async def dealt_with(self, name: str) -> None:
-        """The answer about a package is in the index, noted as of no profile, or among the failures: it waits
-        in the queue no longer. Not so when there was no answer."""
+        """A package is in the index, stored, noted as of no profile, or PyPI has none of this name: it waits
+        in the queue no longer. Not so when there was no usable answer: the next run asks again."""
         if name not in self.queued:
             return
         self.queued.discard(name)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import msgspec
 from scrapy.http import Response
 
-from pyf_scrapy.exceptions import FetchError, PyfError
+from pyf_scrapy.exceptions import FetchError, NoProjectError, PyfError
 from pyf_scrapy.items import PackageItem
 from pyf_scrapy.metadata.releases import listed_versions
 from pyf_scrapy.parsers.project_json import File, Metadata, ProjectRecord, parse_project
@@ -239,7 +239,7 @@ class Collector:
                 self.doubted.add(ask.name)
             await self.session.fail(ask.name, "project", "HTTP 404, which PyPI's next index has to confirm")
             return Collected(None)
-        raise FetchError("HTTP 404: PyPI has no such project")
+        raise NoProjectError("HTTP 404: PyPI has no such project")
 
     async def _vanished(
         self, name: str, serial: int, page: SimplePage | None, *, older: bool

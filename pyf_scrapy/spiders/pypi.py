@@ -177,10 +177,9 @@ class PypiSpider(PackageSpider):
         packages = set(store.package_names())
         self._packages = len(packages)
         queued = [name for name, _, _ in store.queued() if self.substring in name]
-        rows = [row for row in store.failures() if row.stage in UNFETCHED]
+        failures = store.failures()
+        rows = [row for row in failures if row.stage in UNFETCHED]
         failed = {row.normalized_name for row in rows}
-        # A refresh may have noted one whose serial is the stored one: only an answer ends its failure.
-        wanted |= failed & packages
         # What failed later may be newer than this index.
         before = index.header.written_at - SECOND_INDEX
         unseen = {row.normalized_name for row in rows if row.last_at < before}
@@ -197,7 +196,8 @@ class PypiSpider(PackageSpider):
             selected=lambda name: self.substring in name,
             full=full,
         )
-        self._sort_queued(index, work, sorted(queued, key=failed.__contains__))
+        failing = {row.normalized_name for row in failures}
+        self._sort_queued(index, work, sorted(queued, key=failing.__contains__))
         if self.well is None:
             differ = {index.entry_at(place)[0] for place in (*work.queued, *work.members)}
             self.well = next((name for name in members if name not in differ), None)

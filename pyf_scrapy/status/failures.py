@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from packaging.utils import canonicalize_name
 
-from pyf_scrapy.exceptions import UsageProblem
+from pyf_scrapy.exceptions import StoreError, UsageProblem
 from pyf_scrapy.profiles_file import did_you_mean
 from pyf_scrapy.session import open_store, store_url
 from pyf_scrapy.store import FailureRow
@@ -50,9 +51,16 @@ def retry(settings: Mapping[str, Any], names: Sequence[str], *, now: int) -> Ret
 
 
 def has_store(settings: Mapping[str, Any]) -> bool:
-    """Whether there is a store, or a server that may have one. Raises StoreError."""
-    file = Database(store_url(settings)).file
-    return file is None or file.exists()
+    """Whether there is a store, or a server that may have one. Raises StoreError, also where the data folder
+    cannot be used."""
+    folder = settings["PYF_DATA_DIR"]
+    try:
+        Path(folder, "runs").stat()  # there or not: it must be a folder, and one may look into it
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise StoreError(f"PYF_DATA_DIR={folder} cannot be used: {error.strerror}") from error
+    return Database(store_url(settings)).is_there
 
 
 def _refuse_others(wanted: Mapping[str, str], failed: Collection[str]) -> None:

@@ -76,6 +76,20 @@ class Database:
         return Path(str(self.url.database)) if self.dialect == "sqlite" else None
 
     @property
+    def is_there(self) -> bool:
+        """Whether the SQLite file is there; True for a server, which may have the database. Raises StoreError
+        where nobody can look."""
+        if self.file is None:
+            return True
+        try:
+            self.file.stat()
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise StoreError(f"{self.file} cannot be read: {error.strerror}") from error
+        return True
+
+    @property
     def shown(self) -> str:
         """What it is called in messages; without its password."""
         return str(self.file or self.url.render_as_string(hide_password=True))

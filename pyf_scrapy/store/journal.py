@@ -19,6 +19,10 @@ _FIRST_DELAY = 300  # seconds until a failed package is due again; doubled each 
 _LONGEST_DELAY = 86_400
 _LONGEST_REASON = 500  # characters
 
+#: Runs of each spider that are kept (a week of one each minute); the others go at each hundredth run or so.
+RUNS_KEPT = 10_000
+_TIDIED_EVERY = 100
+
 _FAILURES = select(failures).where(failures.c.normalized_name.in_(NAMES))
 
 
@@ -69,10 +73,15 @@ class Journal(Waiting):
             return sum(connection.execute(statement).rowcount for statement in some)
 
     def start_run(self, spider: str, arguments: Mapping[str, Any], at: int) -> int:
-        """Note that a spider starts; returns the number of the run."""
+        """Note that a spider starts; returns the number of the run. Of each spider RUNS_KEPT runs stay."""
         row = {"spider": spider, "arguments": dict(arguments), "started_at": at}
         with self._database.write() as connection:
             number: int = connection.execute(insert(runs).returning(runs.c.id), row).scalar_one()
+            if number % _TIDIED_EVERY == 0:
+                age = func.row_number().over(partition_by=runs.c.spider, order_by=runs.c.id.desc())
+                ages = select(runs.c.id, age.label("age")).subquery()
+                old = select(ages.c.id).where(ages.c.age > RUNS_KEPT)
+                connection.execute(delete(runs).where(runs.c.id.in_(old)))
         return number
 
     def finish_run(self, run: int, reason: str, exit_code: int, stats: Mapping[str, Any], at: int) -> None:

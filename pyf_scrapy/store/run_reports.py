@@ -1,6 +1,6 @@
 """What a run came to, as a file: PYF_DATA_DIR/runs/START-SPIDER-NUMBER.json, START in UTC.
 
-The store has a line for each run for ever; a report has all of it, for as long as there is room.
+The store has a line for each of very many runs; a report has all of it, for as long as there is room.
 """
 
 from __future__ import annotations
@@ -96,8 +96,8 @@ def write_report(data_dir: Path, report: Report) -> Path:
     """Write a report, or replace it, at once or not at all. Raises StoreError."""
     path = report_path(data_dir, report.spider, report.started_at, report.run)
     part = path.with_name(f"{path.name}{_PART}")
-    text = msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n"
     try:
+        text = msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n"
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
             with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
@@ -108,6 +108,8 @@ def write_report(data_dir: Path, report: Report) -> Path:
             raise
     except OSError as error:
         raise StoreError(f"cannot write {path}: {error.strerror}") from error
+    except UnicodeError as error:
+        raise StoreError(f"cannot write {path}: {error}") from error
     return path
 
 
@@ -121,16 +123,14 @@ def read_report(path: Path) -> Report | None:
         raise StoreError(f"{path} cannot be read: {error}") from error
 
 
-def prune_reports(data_dir: Path, spider: str, keep: int) -> None:
-    """Delete the reports of a spider but for the newest `keep`, and what a kill left of one half written.
-
-    For whoever holds the spider's lock. Raises StoreError.
-    """
+def prune_reports(data_dir: Path, spider: str, keep: int, *, parts: bool) -> None:
+    """Delete the reports of a spider but for the newest `keep`; `parts`: and what a kill left of one half
+    written, for whoever holds the spider's lock. Raises StoreError."""
     try:
         names = sorted((path.name for path in reports_folder(data_dir).iterdir()), reverse=True)
         own = [name for name in names if (match := _NAME.fullmatch(name)) and match["spider"] == spider]
         whole = [name for name in own if not name.endswith(_PART)]
-        for name in {*own}.difference(whole[:keep]):
+        for name in {*(own if parts else whole)}.difference(whole[:keep]):
             (reports_folder(data_dir) / name).unlink(missing_ok=True)
     except FileNotFoundError:
         return

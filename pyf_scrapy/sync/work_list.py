@@ -97,11 +97,12 @@ def work_list(
 ) -> WorkList:
     """Sort what differs into a `WorkList`; with `full` everything differs.
 
-    `members` are names known to belong to a profile, `failed` those that could not be fetched the last time;
-    `wanted` are to be fetched although their serial is stored (records or releases are missing), and so are
-    those `queued`, before everything else; `packages` are those whose facts are stored. An index of
-    `last_serial` holds all that happened until then and does not know what is stored with a higher serial:
-    its silence about that proves nothing. `selected` narrows the names (the argument `name=`).
+    `members` are names known to belong to a profile; `wanted` are to be fetched although their serial is
+    stored (records or releases are missing), and so are those `queued`, before everything else, and those
+    `failed`, which could not be fetched the last time: only an answer ends a failure. `packages` are those
+    whose facts are stored. An index of `last_serial` holds all that happened until then and does not know what
+    is stored with a higher serial: its silence about that proves nothing. `selected` narrows the names (the
+    argument `name=`).
     """
     work, later = WorkList(), WorkList()
 
@@ -114,10 +115,10 @@ def work_list(
         work.listed += 1
         if not selected(name):
             continue
-        asked_for, missing = name in queued, name in wanted
-        if not (differs or missing or full or asked_for):
+        asked_for, missing, has_failed = name in queued, name in wanted, name in failed
+        if not (differs or missing or has_failed or full or asked_for):
             continue
-        to = later if name in failed else work
+        to = later if has_failed else work
         if asked_for:
             to.queued.append(place)
         elif missing or name in members:

@@ -17,6 +17,7 @@ from pyf_scrapy.metadata.repository_urls import Repository, repository_of
 from pyf_scrapy.parsers import wire
 from pyf_scrapy.parsers.github import MOST_CONTRIBUTORS
 from pyf_scrapy.parsers.records import Contributor
+from pyf_scrapy.search.collections import line_id
 
 #: What is read of each document.
 FIELDS: Final = (
@@ -29,6 +30,7 @@ FIELDS: Final = (
 
 #: Why documents are refused.
 NO_OBJECT: Final = "no JSON object"
+UNREADABLE: Final = "no JSON that can be read: broken, or nested too deep"
 NPM: Final = "npm packages are not indexed"
 NO_NAME: Final = "the name is missing"
 WRONG_NAME: Final = "no project can have this name (PEP 508)"
@@ -86,10 +88,12 @@ class OldDocument(msgspec.Struct, frozen=True):
 
 
 def parse_document(document: object, now: int) -> OldDocument | Unused:
-    """Read an exported document, any JSON value; never raises.
+    """Read an exported document, any JSON value, or bytes that cannot be read as one; never raises.
 
     A time after `now` (epoch seconds) counts as unknown: figures "of the future" would beat all later ones.
     """
+    if isinstance(document, bytes):
+        return Unused(line_id(document), UNREADABLE)
     if not isinstance(document, Mapping):
         return Unused("", NO_OBJECT)
     name = document.get("name")

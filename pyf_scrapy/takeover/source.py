@@ -12,9 +12,10 @@ from typing import Any
 
 import typesense
 
-from pyf_scrapy.exceptions import UsageProblem
-from pyf_scrapy.search.calls import failures, get, path
-from pyf_scrapy.search.collections import iter_documents
+from pyf_scrapy.exceptions import DocumentError, UsageProblem
+from pyf_scrapy.search.administration import list_collections
+from pyf_scrapy.search.calls import get, path
+from pyf_scrapy.search.collections import export_lines, read_line
 from pyf_scrapy.search.connection import IMPORTED, TypesenseSettings, connect
 from pyf_scrapy.takeover.parsing import FIELDS
 
@@ -31,8 +32,13 @@ class Origin:
     client: typesense.Client
 
     def documents(self) -> Iterator[object]:
-        """All documents as they arrive, cut to FIELDS. Raises SearchError."""
-        return iter_documents(self.client, self.collection, fields=",".join(FIELDS))
+        """All documents as they arrive, cut to FIELDS; bytes: one that cannot be read. Raises SearchError."""
+        for line in export_lines(self.client, self.collection, fields=",".join(FIELDS)):
+            try:
+                document = read_line(self.collection, line)
+            except DocumentError:
+                document = line
+            yield document
 
 
 @contextmanager
@@ -49,15 +55,11 @@ def origin(settings: Mapping[str, Any], collection: str) -> Iterator[Origin]:
         client = connection.client
         found = get(client, path("collections", collection))
         if found is None:
-            raise UsageProblem(_missing(collection, connection.identity, _names(client), other=other))
+            names = [state.name for state in list_collections(client)]
+            raise UsageProblem(_missing(collection, connection.identity, names, other=other))
         if any(field["name"] == "name_normalized" for field in found["fields"]):
             raise UsageProblem(f"{collection!r} was filled by pyf_scrapy: there is nothing to take over")
         yield Origin(found["name"], connection.identity, found["num_documents"], client)
-
-
-def _names(client: typesense.Client) -> list[str]:
-    with failures("asking Typesense for its collections"):
-        return sorted(found["name"] for found in client.api_call.get("/collections", list[dict[str, Any]]))
 
 
 def _missing(collection: str, where: str, names: Sequence[str], *, other: bool) -> str:

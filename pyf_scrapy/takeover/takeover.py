@@ -7,22 +7,20 @@ pypistats. Nothing is written before all documents were read, so an import that 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from pyf_scrapy.session import open_store
-from pyf_scrapy.store import TAKEN_OVER, RepositoryFacts, Store
+from pyf_scrapy.store import TAKEN_OVER, RepositoryFacts, RepositoryLink, Store
 from pyf_scrapy.store.database import chunks
 from pyf_scrapy.takeover.merging import Figures
 from pyf_scrapy.takeover.parsing import Unused, parse_document
 from pyf_scrapy.takeover.source import origin
+from pyf_scrapy.verify.differences import Progress
 
 #: What the store notes of names that were queued here.
 QUEUED_BY: Final = "collections import"
-
-#: Told how far it is: what is being done, how much of it, of how much.
-Progress = Callable[[str, int, int], None]
 
 #: Most entries of a list in a report, so that a hostile index does not fill the memory; all are counted.
 MOST_LISTED: Final = 100_000
@@ -107,7 +105,7 @@ def _save(store: Store, figures: Figures) -> None:
     for repositories in chunks(figures.repository_facts()):
         store.save_repositories(_newer(store, repositories))
     for links in chunks(figures.links()):
-        store.save_links(links, ahead=True)
+        store.save_links(_newer_links(store, links), ahead=True)
     for downloads in chunks(figures.download_facts()):
         store.save_downloads(downloads, ahead=True)
 
@@ -121,6 +119,25 @@ def _newer(store: Store, facts: Sequence[RepositoryFacts]) -> list[RepositoryFac
         if one.key not in known
         or known[one.key].fetched_at != TAKEN_OVER
         or _updated(known[one.key]) <= _updated(one)
+    ]
+
+
+def _newer_links(store: Store, links: Sequence[RepositoryLink]) -> list[RepositoryLink]:
+    """Those that another import did not bring with a newer repository; the store itself prefers all that was
+    looked at here. For after the repositories are stored."""
+    known = store.links(link.normalized_name for link in links)
+    keys = {link.key for link in (*links, *known.values()) if link.key is not None}
+    updated = {key: _updated(facts) for key, facts in store.repositories(keys).items()}
+
+    def at(link: RepositoryLink) -> int:
+        return updated.get(link.key or "", 0)
+
+    return [
+        link
+        for link in links
+        if (before := known.get(link.normalized_name)) is None
+        or before.checked_at != TAKEN_OVER
+        or at(before) <= at(link)
     ]
 
 

@@ -47,8 +47,7 @@ def verify(
     """
     begin = f"begin with {maker(collection, profiles)}"
     missing = f"nothing was crawled for {collection!r} in {settings['PYF_DATA_DIR']}"
-    file = Database(store_url(settings)).file
-    if file is not None and not file.exists():
+    if not Database(store_url(settings)).is_there:
         raise SearchError(f"{missing}; {begin}")
     with open_store(settings, of_any_pypi=extent.sample == 0) as store:
         row = store.collection(collection)

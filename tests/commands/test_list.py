@@ -27,6 +27,16 @@ def test_it_lists_the_spiders_and_nothing_else(
     assert {"pypi", "project", "rss"} <= set(lines)
 
 
+@pytest.mark.parametrize("argument", ["extra", "--bogus", "--json", "--profile=x"])
+def test_what_it_does_not_know_is_refused(
+    nowhere: Place, capsys: pytest.CaptureFixture[str], argument: str
+) -> None:
+    assert run_in(nowhere, "list", argument) == ExitCode.USAGE
+    output, errors = capsys.readouterr()
+    assert "pypi" not in output
+    assert argument.partition("=")[0] in output + errors
+
+
 def test_broken_profiles_are_one_line_with_the_place(
     nowhere: Place, capsys: pytest.CaptureFixture[str]
 ) -> None:

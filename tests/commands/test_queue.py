@@ -212,10 +212,14 @@ class TestPurge:
     def test_names_go_and_what_the_feeds_did_stays(self, busy: Place, capsys: Capture) -> None:
         assert run_in(busy, "queue", "purge", "--yes") == 0
         printed = capsys.readouterr().out
-        assert printed.startswith("Forgotten: 2 names that were added.\nNo work is lost: ")
+        assert printed.startswith("Forgotten: 2 names that were added.\nNot lost: what PyPI's index ")
+        assert "Lost are the other names: " in printed
         assert queued(busy) == []
+        assert run_in(busy, "queue", "purge", "--yes", "--seen") == 0
+        printed = capsys.readouterr().out
+        assert printed.startswith("Forgotten: 2 entries of the feeds that are done.\nNo work is lost: ")
         assert run_in(busy, "queue", "purge", "--yes", "--seen", "--json") == 0
-        assert json.loads(capsys.readouterr().out) == {"names": 0, "requests": 0, "seen": 2}
+        assert json.loads(capsys.readouterr().out) == {"names": 0, "requests": 0, "seen": 0}
 
     def test_with_redis_the_requests_go_too(self, busy: Place, valkey: Valkey, capsys: Capture) -> None:
         with valkey.client() as client:

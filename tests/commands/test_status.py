@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from dataclasses import replace
 
 import pytest
@@ -99,6 +100,26 @@ def test_one_collection(run: Run, capsys: Capture) -> None:
     assert run("status", "-p", "flask") == 0
     assert "No collection flask yet: scrapy crawl pypi -a profile=flask" in capsys.readouterr().out
     assert run("status", "-p", "nope") == 2
+
+
+@pytest.mark.parametrize("kind", ["file", "loop", "closed"])
+@pytest.mark.parametrize("arguments", [["status"], ["status", "--runs"], ["queue", "stats"]])
+def test_a_folder_that_cannot_be_used_is_not_a_fresh_one(
+    fresh: Place, capsys: Capture, kind: str, arguments: list[str]
+) -> None:
+    """Else who mistyped PYF_DATA_DIR, or is another user than cron, thinks that nothing was crawled."""
+    if kind == "file":
+        fresh.folder.write_text("")
+    elif kind == "loop":
+        fresh.folder.symlink_to(fresh.folder)
+    else:
+        fresh.folder.mkdir(mode=0o000)
+        if os.access(fresh.folder, os.X_OK):
+            pytest.skip("root may look into any folder")
+    assert run_in(fresh, *arguments) == 1
+    output, errors = capsys.readouterr()
+    assert output == ""
+    assert errors.startswith(f"scrapy {arguments[0]}: PYF_DATA_DIR={fresh.folder} cannot be used: ")
 
 
 def test_a_fresh_folder_stays_fresh(fresh: Place, capsys: Capture) -> None:

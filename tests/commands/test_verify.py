@@ -622,6 +622,13 @@ class TestArguments:
         assert "-a collection=stack" in capsys.readouterr().err
         assert not fresh.folder.exists()
 
+    def test_a_folder_that_cannot_be_used_is_not_a_fresh_one(self, fresh: Place, capsys: Capture) -> None:
+        fresh.folder.write_text("")
+        assert run_in(fresh, "verify", "-p", "plone") == 1
+        assert capsys.readouterr().err == (
+            f"scrapy verify: {fresh.folder}/store.sqlite cannot be read: Not a directory\n"
+        )
+
     def test_a_collection_that_was_not_crawled_is_one_line(self, place: Place, capsys: Capture) -> None:
         assert run_in(place, "verify", "-p", "flask") == 1
         assert "begin with scrapy crawl pypi -a profile=flask" in capsys.readouterr().err

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from pyf_scrapy import __version__
 from pyf_scrapy.replica.options import Options
 from pyf_scrapy.replica.runner import Handle, running_replica
 from pyf_scrapy.search.embedded import Server
+from pyf_scrapy.session import run_lock
 from pyf_scrapy.store import Check
 from tests.crawling import Place
 
@@ -91,6 +93,49 @@ async def test_the_newest_are_kept_and_none_at_all_when_that_is_wished(place: Pl
     assert [report["run"] for report in reports(place)] == [2, 3]
     await place.crawl("pypi", profile="plone", settings={"RUNS_KEPT": 0})
     assert [report["run"] for report in reports(place)] == [2, 3]
+
+
+async def test_a_store_that_cannot_be_opened_does_not_let_reports_pile_up(
+    place: Place, replica: Handle
+) -> None:
+    """Cron tries each minute."""
+    await place.crawl("pypi", profile="plone")
+    for number in range(3):
+        (place.folder / "runs" / f"20200101T00000{number}Z-pypi-0.json").write_text("{}")
+    settings = {"RUNS_KEPT": 2, "PYPI_URL": "http://127.0.0.1:9"}
+    crawled = await place.crawl("pypi", profile="plone", settings=settings)
+    assert crawled.outcome.exit_code == 2
+    assert len(reports(place)) == 2
+    assert all("spider" in report for report in reports(place)), "the newest are kept"
+
+
+async def test_a_file_name_that_is_no_text_is_reported(place: Place, replica: Handle, tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"\xff.txt")
+    path.write_text(replica.replica.members(PLONE)[0])
+    crawled = await place.crawl("project", requirements=str(path), collection="mine")
+    assert crawled.outcome.exit_code == 0
+    (report,) = reports(place)
+    assert report["arguments"]["requirements"] == f"{tmp_path}/?.txt"
+
+
+async def test_what_nobody_foresaw_in_a_report_costs_no_result(
+    place: Place, replica: Handle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither the outcome, by which the command exits, nor the end of the session."""
+    monkeypatch.setattr("pyf_scrapy.store.run_reports.write_report", _broken)
+    settings = {"RUN_REPORT_INTERVAL": 0.05, "CLOSESPIDER_TIMEOUT": 1}
+    crawled = await place.crawl("rss", profile="plone", follow="30", settings=settings)
+    assert crawled.outcome.reason == "closespider_timeout"
+    with place.store() as store:
+        (run,) = store.runs()
+    assert run.reason == "closespider_timeout"
+    lock = run_lock(place.settings(), "rss")
+    assert lock.acquire(blocking=False), "the session is closed"
+    lock.release()
+
+
+def _broken(folder: Path, report: Any) -> None:
+    raise ValueError("nobody foresaw this")
 
 
 async def test_a_report_that_cannot_be_written_costs_a_line(

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 import typesense
 
-from pyf_scrapy.exceptions import SearchError, UsageProblem
+from pyf_scrapy.exceptions import DocumentError, SearchError, UsageProblem
 from pyf_scrapy.search.calls import get, path
 from pyf_scrapy.search.collections import (
     check_alias,
@@ -219,6 +219,14 @@ def test_a_line_that_the_server_itself_failed_at_is_refused_alone() -> None:
 def test_an_export_that_is_cut_off_does_not_look_complete() -> None:
     client = client_answering(lambda request: httpx.Response(200, content=b'{"id":"a"}\n{"id":"b'))
     with pytest.raises(SearchError, match="export of x-1: answer not understood"):
+        list(iter_documents(client, "x-1"))
+
+
+@pytest.mark.parametrize("value", [b"[" * 3_000 + b"]" * 3_000, b'"\xff"', b"nonsense"])
+def test_a_document_that_cannot_be_read_is_one_line_that_names_it(value: bytes) -> None:
+    line = b'{"id":"a==1"}\n{"contributors":[{"id":"x"}],"deep":' + value + b',"id":"b==1","name":"b"}\n'
+    client = client_answering(lambda request: httpx.Response(200, content=line))
+    with pytest.raises(DocumentError, match=r"^export of x-1: document 'b==1' cannot be read \("):
         list(iter_documents(client, "x-1"))
 
 

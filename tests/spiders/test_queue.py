@@ -124,22 +124,38 @@ async def test_a_package_that_is_gone_leaves_index_and_queue(place: Place, repli
     assert waiting(place) == []
 
 
-async def test_an_answer_that_is_no_use_is_a_failure_and_none_at_all_keeps_the_name(
-    place: Place, replica: Handle
-) -> None:
-    """What was never answered has nowhere else to wait: its serial may be the stored one."""
+async def test_a_name_without_a_usable_answer_goes_on_waiting(place: Place, replica: Handle) -> None:
+    """It has nowhere else to wait: its serial may be the stored one, or the index may not list it."""
+    replica.event({"event": "create", "project": "unlisted", "version": "1.0", "classifiers": [PLONE]})
+    replica.event({"event": "delete-project", "project": "unlisted"})
     await crawl(place, replica)
-    garbage, down = replica.replica.members(PLONE)[:2]
-    add(place, garbage, down)
-    replica.faults(
-        [{"match": garbage, "fault": "garbage"}, {"match": f"/pypi/{down}/json", "fault": "status-500"}]
-    )
+    odd, down, well, garbage = of_no_profile(replica)[:4]
+    broken = [garbage, odd, down, "unlisted"]
+    add(place, *broken, well)
+    faults = {garbage: "garbage", odd: "status-403", down: "status-500", "unlisted": "garbage"}
+    replica.faults([{"match": f"/pypi/{name}/json", "fault": fault} for name, fault in faults.items()])
     await crawl(place, replica)
-    assert set(failures(place)) == {garbage, down}
-    assert waiting(place) == [down]
+    assert failures(place).keys() == faults.keys()
+    assert waiting(place) == broken
     replica.faults([])
+    add(place, well)
+    await crawl(place, replica, limit="2")
+    assert waiting(place) == [garbage, odd, down], "the unlisted is not there, and what failed is the last"
     assert (await crawl(place, replica)).outcome.exit_code == 0
-    assert (waiting(place), failures(place)) == ([], {})
+    assert waiting(place) == []
+    assert (await crawl(place, replica)).outcome.headline.startswith("Nothing to do")
+
+
+async def test_what_failed_elsewhere_is_asked_again_by_the_next_run(place: Place, replica: Handle) -> None:
+    """Though its serial is the stored one: `scrapy status` says so."""
+    await crawl(place, replica)
+    name = of_no_profile(replica)[0]
+    replica.faults([{"match": f"/pypi/{name}/json", "fault": "garbage"}])
+    await place.crawl("project", profile="plone", names=name)
+    assert failures(place).keys() == {name}
+    replica.faults([])
+    assert (await crawl(place, replica)).figures["fetched"] == 1
+    assert failures(place) == {}
 
 
 async def test_rejected_documents_are_a_failure(place: Place, replica: Handle) -> None:

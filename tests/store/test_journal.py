@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from pyf_scrapy.profiles import Profile
-from pyf_scrapy.store import Failure, FailureRow, Run, Status, Store
+from pyf_scrapy.store import Failure, FailureRow, Run, Status, Store, journal
 
 from .samples import check, facts
 
@@ -68,6 +70,16 @@ def test_runs_are_listed_last_first(store: Store) -> None:
     assert [run.id for run in store.runs(spider="pypi")] == [first]
     assert store.run(first) == store.runs()[1]
     assert store.run(99) is None
+
+
+def test_the_newest_runs_of_each_spider_are_kept(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One each minute makes half a million lines a year; those of the weekly one stay."""
+    monkeypatch.setattr(journal, "RUNS_KEPT", 3)
+    monkeypatch.setattr(journal, "_TIDIED_EVERY", 10)
+    weekly = store.start_run("project", {}, 0)
+    numbers = [store.start_run("rss", {}, at) for at in range(1, 25)]
+    assert numbers[-1] == 25, "no number is given twice"
+    assert [run.id for run in store.runs()] == [*range(25, 17, -1), weekly]
 
 
 def test_status_of_an_empty_store(store: Store) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from pyf_scrapy.exceptions import StoreError
@@ -85,6 +86,12 @@ def test_a_full_disk_leaves_the_report_before(tmp_path: Path, monkeypatch: pytes
         write_report(path, report(7))  # a file stands where the folder should be
 
 
+def test_text_that_is_no_unicode_is_one_line(tmp_path: Path) -> None:
+    odd = msgspec.structs.replace(report(7), arguments={"requirements": "/x/\udcff.txt"})
+    with pytest.raises(StoreError, match=r"cannot write .*-rss-7\.json: .*surrogates"):
+        write_report(tmp_path, odd)
+
+
 def _no_space(self: Path, target: Path) -> Path:
     raise OSError(28, "No space left on device")
 
@@ -98,7 +105,9 @@ def test_the_newest_of_each_spider_are_kept(tmp_path: Path) -> None:
     part.write_text("half")
     for other in ("notes.txt", "20270115T080000Z-rss.json", "20270115T080000Z-rss-1.json.bak"):
         (reports_folder(tmp_path) / other).write_text("not ours")
-    prune_reports(tmp_path, "rss", 2)
+    prune_reports(tmp_path, "rss", 3, parts=False)
+    assert part.exists(), "another run may be writing it"
+    prune_reports(tmp_path, "rss", 2, parts=True)
     assert names(tmp_path) == [
         "20270115T080000Z-pypistats-1.json",
         "20270115T080000Z-rss-1.json.bak",
@@ -107,7 +116,7 @@ def test_the_newest_of_each_spider_are_kept(tmp_path: Path) -> None:
         "20270115T080006Z-rss-6.json",
         "notes.txt",
     ]
-    prune_reports(tmp_path / "nowhere", "rss", 2)
+    prune_reports(tmp_path / "nowhere", "rss", 2, parts=True)
 
 
 def test_very_many_failures_are_counted_and_some_named() -> None:

@@ -107,6 +107,20 @@ def test_what_failed_comes_last_among_its_like() -> None:
     assert list(work) == [40, 30, 20, 10, 50, 0]
 
 
+def test_what_failed_is_asked_again_though_its_serial_is_stored() -> None:
+    """Nothing else would ever end its failure."""
+    index = [("a", 1, 0), ("b", 1, 10), ("m", 1, 20)]
+    work = work_list(
+        index,
+        [("a", 1), ("b", 1), ("m", 1)],
+        members={"m"},
+        wanted=(),
+        failed={"a", "m"},
+        hinted=lambda name: False,
+    )
+    assert list(work) == [20, 0]
+
+
 def test_what_was_asked_for_by_name_comes_before_all_others_though_it_is_up_to_date() -> None:
     index = [("a", 1, 0), ("b", 1, 10), ("c", 1, 20), ("d", 1, 30), ("e", 1, 40)]
     work = work_list(

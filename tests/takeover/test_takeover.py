@@ -24,7 +24,7 @@ from pyf_scrapy.search.embedded import Server
 from pyf_scrapy.status import repository_report
 from pyf_scrapy.store import DownloadFacts, RepositoryFacts
 from pyf_scrapy.takeover import Report, take_over, takeover
-from pyf_scrapy.takeover.parsing import Unused
+from pyf_scrapy.takeover.parsing import UNREADABLE, Unused
 from pyf_scrapy.takeover.takeover import Unusable
 from tests.crawling import EmbeddedPlace, Place
 from tests.github import github
@@ -237,24 +237,31 @@ def test_one_that_gives_no_answer_shows_what_was_taken_over(place: Place) -> Non
 
 def test_an_older_copy_of_an_index_takes_nothing_back(place: Place) -> None:
     """Of several collections each may be imported, in any order, and each as often as one likes."""
-    old_index(place, [stars("a", 1), downloads("a", 1)])
+    old_index(place, [stars("a", 1), downloads("a", 1), stars("moved")])
     old_index(
         place,
         [
             stars("a", 2, github_updated=UPDATED - 9),
             downloads("a", 2, download_updated=ASKED - 10**6),
             stars("b"),
+            stars("moved", github_updated=UPDATED - 9, github_url="https://github.com/Older-Org/moved"),
         ],
         "packages2",
     )
-    for source in (SOURCE, "packages2", SOURCE, "packages2"):
+    for source in ("packages2", SOURCE):
+        imported(place, source)
+    with place.store() as store:
+        assert store.links(["moved"])["moved"].key == "github.com/old-org/moved", "the newer one"
+    for source in (SOURCE, "packages2"):
         imported(place, source)
     with place.store() as store:
         facts = store.repositories(["github.com/old-org/a"])["github.com/old-org/a"]
         assert facts.record is not None
         assert facts.record.stars == 101
-        assert store.links(["a", "b"])["a"].proof is Proof.CLAIMED
-        assert [row.normalized_name for row in store.queued()] == ["a", "b"]
+        links = store.links(["a", "b", "moved"])
+        assert links["a"].proof is Proof.CLAIMED
+        assert links["moved"].key == "github.com/old-org/moved", "nothing was taken back"
+        assert [row.normalized_name for row in store.queued()] == ["a", "b", "moved"]
 
 
 class TestSource:
@@ -286,6 +293,21 @@ class TestSource:
         with pytest.raises(UsageProblem, match=r"no collection 'plone', nor any other; for another "):
             imported(new, "plone")
         assert not new.folder.exists()
+
+    def test_one_hostile_document_is_refused_alone(self, place: Place) -> None:
+        """Else nobody could take over an index that somebody else may write to."""
+        old_index(place, [stars("a")])
+        deep = json.dumps(document("deep", "1.0", github_url=0)).replace(
+            '"github_url": 0', f'"github_url": {"[" * 3_000}{"]" * 3_000}'
+        )
+        with place.connection() as connection:
+            answer = connection.client.api_call.post(
+                f"/collections/{SOURCE}/documents/import", str, as_json=False, body=deep
+            )
+        assert json.loads(answer)["success"]
+        report = imported(place)
+        assert (report.documents, report.packages) == (2, 1)
+        assert report.refused.listed == [Unused("deep-1.0", UNREADABLE)]
 
     def test_of_ours_is_refused(self, place: Place) -> None:
         with place.connection() as connection:
