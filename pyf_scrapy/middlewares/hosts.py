@@ -1,0 +1,124 @@
+"""One host as the requests of this process meet it: its gate, and what it shares with other processes."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from pyf_scrapy.middlewares.gates import Gate
+from pyf_scrapy.middlewares.shares import Share
+from pyf_scrapy.middlewares.waiting import STEP
+from pyf_scrapy.queue.rates import SharedRates
+
+logger = logging.getLogger(__name__)
+
+
+class Host:
+    """Requests await their `turn`, first come first served; each turn ends with `end`.
+
+    Without `rates` the gate keeps the ceiling of this process; with them `share` keeps that of all.
+    """
+
+    def __init__(self, name: str, gate: Gate, share: Share, rates: SharedRates | None) -> None:
+        self.name = name
+        self.gate = gate
+        self._share = share
+        self._rates = rates
+        self._turn = asyncio.Lock()
+        self._waiting = 0
+        self._changed = asyncio.Event()
+        self._is_asking = False
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def turn(self, check: Callable[[], None]) -> int:
+        """Wait until a request may start; its ticket. `check` raises when there is no point in waiting."""
+        self._waiting += 1
+        try:
+            async with self._turn:
+                check()
+                while (wait := self._wait(time.monotonic())) > 0:
+                    await self._change(min(wait, STEP))
+                    check()
+                now = time.monotonic()
+                self._share.start(now)
+                return self.gate.start(now)
+        finally:
+            self._waiting -= 1
+
+    def end(self, ticket: int) -> None:
+        """The request is over, and what it told about the host has been told."""
+        self.gate.end(ticket)
+        self._wake()
+
+    def closed(self, seconds: float) -> None:
+        """The gate closed for so long: that holds for all processes."""
+        if self._rates is not None:
+            self._share.pause()
+            self._in_background(self._rates.pause(self.name, seconds, self.gate.refusals))
+
+    def answered(self, ticket: int) -> None:
+        """The host answered as usual. After a pause the next process may come back."""
+        returned = self.gate.returns
+        self.gate.answered(ticket)
+        if self._rates is not None and returned and not self.gate.returns:
+            self._in_background(self._rates.returned(self.name))
+
+    async def close(self) -> None:
+        """End what goes on in the background."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _wait(self, now: float) -> float:
+        wait = self.gate.wait(now)
+        if wait > 0 or self._rates is None:
+            return wait
+        returns = self.gate.returns
+        if not self._is_asking:
+            could_start = min(self._waiting, self.gate.window)
+            count = self._share.wanted(now, could_start, returns=returns)
+            if count is not None:
+                self._is_asking = True
+                self._in_background(self._ask(self._rates, count, returns=returns))
+        return self._share.wait(now, returns=returns)
+
+    async def _ask(self, rates: SharedRates, count: int, *, returns: bool) -> None:
+        try:
+            sent = time.monotonic()
+            grant = await rates.ask(self.name, self._share.interval, count, returns=returns)
+            now = time.monotonic()
+            if grant is None:
+                self._share.miss(now)
+                return
+            if grant.pause:
+                if grant.pause > 1 and self.gate.closed_until <= now:
+                    logger.info(
+                        "%s asked another worker to wait: nothing is asked for %.1f s", self.name, grant.pause
+                    )
+                self._share.pause()
+                self.gate.pause(now, grant.pause, grant.refusals)
+            if self.gate.returns and not returns:  # what it was asked for is over
+                grant = grant._replace(starts=0)
+            self._share.take(sent, now, grant)
+        finally:
+            self._is_asking = False
+            self._wake()
+
+    def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _wake(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    async def _change(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._changed.wait()
+        except TimeoutError:
+            pass
