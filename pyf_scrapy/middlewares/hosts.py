@@ -11,7 +11,7 @@ from typing import Any
 from pyf_scrapy.middlewares.gates import Gate
 from pyf_scrapy.middlewares.shares import Share
 from pyf_scrapy.middlewares.waiting import STEP
-from pyf_scrapy.queue.rates import SharedRates
+from pyf_scrapy.queue.rates import SharedRates, Wish
 
 logger = logging.getLogger(__name__)
 
@@ -79,16 +79,16 @@ class Host:
         returns = self.gate.returns
         if not self._is_asking:
             could_start = min(self._waiting, self.gate.window)
-            count = self._share.wanted(now, could_start, returns=returns)
-            if count is not None:
+            wish = self._share.wish(now, could_start, returns=returns)
+            if wish is not None:
                 self._is_asking = True
-                self._in_background(self._ask(self._rates, count, returns=returns))
+                self._in_background(self._ask(self._rates, wish))
         return self._share.wait(now, returns=returns)
 
-    async def _ask(self, rates: SharedRates, count: int, *, returns: bool) -> None:
+    async def _ask(self, rates: SharedRates, wish: Wish) -> None:
         try:
             sent = time.monotonic()
-            grant = await rates.ask(self.name, self._share.interval, count, returns=returns)
+            grant = await rates.ask(self.name, wish)
             now = time.monotonic()
             if grant is None:
                 self._share.miss(now)
@@ -100,7 +100,7 @@ class Host:
                     )
                 self._share.pause()
                 self.gate.pause(now, grant.pause, grant.refusals)
-            if self.gate.returns and not returns:  # what it was asked for is over
+            if self.gate.returns and not wish.returns:  # what it was asked for is over
                 grant = grant._replace(starts=0)
             self._share.take(sent, now, grant)
         finally:

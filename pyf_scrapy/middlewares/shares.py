@@ -10,12 +10,16 @@ import math
 from collections import deque
 from typing import Final
 
-from pyf_scrapy.queue.rates import Grant
+from pyf_scrapy.queue.rates import Grant, Wish
 
 #: A start that was missed by more seconds is given up: late requests must not meet the punctual ones.
 TOLERANCE: Final = 0.03
 #: Starts are so much further apart that late and punctual ones together keep the ceiling in any second.
 MARGIN: Final = 1.04
+
+#: Seconds. Who was told of starts too late asks for later ones; each answer in time shortens the lead.
+_LONGEST_LEAD: Final = 1.0
+_SHORTENED: Final = 0.95
 
 #: Seconds of a host's schedule that one process takes at a time, at most; but always one start.
 _SPAN: Final = 0.25
@@ -59,8 +63,8 @@ class ServerClock:
 
 
 class Share:
-    """The starts of this process at one host: ask for as many as `wanted` says, tell the answer to `take` or
-    its absence to `miss`; ask `wait`, then `start`.
+    """The starts of this process at one host: ask for what `wish` says, tell the answer to `take` or its
+    absence to `miss`; ask `wait`, then `start`.
 
     `interval`: least seconds between two starts of all processes together; 0: no ceiling, and only pauses are
     shared. `returns` is whether the request would be the first one after a pause.
@@ -70,19 +74,24 @@ class Share:
         self.interval = interval * MARGIN
         self._clock = ServerClock()
         self._starts: deque[float] = deque()
+        self._lead = 0.0
         self._is_lost = False
         self._retry_at = self._listen_at = -math.inf
         self._last_start = -math.inf
         self._users = 0
         self._users_at = -math.inf
 
-    def wanted(self, now: float, waiting: int, *, returns: bool) -> int | None:
-        """How many starts to ask for, 0: only for news, None: do not ask; `waiting` requests could start."""
+    def wish(self, now: float, waiting: int, *, returns: bool) -> Wish | None:
+        """What to ask for now, if anything, while so many requests could start."""
+        self._give_up_missed(now)
+        starts = self._missing(now, waiting, returns=returns)
+        return None if starts is None else Wish(starts, self.interval, self._lead, returns)
+
+    def _missing(self, now: float, waiting: int, *, returns: bool) -> int | None:
         if now < self._retry_at:
             return None
         if not self._clock.is_known:
             return 0  # the first answer takes long: it only tells the time
-        self._give_up_missed(now)
         if returns:
             return None if self._starts else 1
         if not self.interval:
@@ -99,7 +108,12 @@ class Share:
         self._listen_at = received + _LISTEN_EVERY
         if grant.users >= self._users or received > self._users_at + _REMEMBERED:
             self._users, self._users_at = grant.users, received
+        if not grant.starts:
+            return
         first = self._clock.local(grant.first)
+        late = received - first - TOLERANCE
+        self._lead = max(2 * self._lead, late + TOLERANCE) if late > 0 else self._lead * _SHORTENED
+        self._lead = min(self._lead, _LONGEST_LEAD)
         self._starts.extend(first + number * self.interval for number in range(grant.starts))
 
     def miss(self, now: float) -> None:

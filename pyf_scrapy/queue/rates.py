@@ -13,6 +13,7 @@ import math
 import uuid
 from collections.abc import Awaitable, Mapping
 from typing import Any, Final, NamedTuple, TypeVar
+from urllib.parse import urlsplit
 
 from pyf_scrapy.queue.connection import connect_async, redis_url, shown
 
@@ -25,12 +26,14 @@ _PATIENCE: Final = 2.0
 _MICROSECONDS: Final = 1_000_000
 
 # KEYS: schedule, pause, right to come back, users. ARGV: microseconds between two starts, how many of them,
-# for whom, and whether it comes back after a pause. A schedule that is further ahead than its users can have
-# booked it is that of a clock which was set back. Times are written as text: Lua would round them.
+# how many microseconds from now at the earliest, for whom, and whether that one comes back after a pause.
+# A schedule that is further ahead than its users can have booked it is that of a clock which was set back.
+# Times are written as text: Lua would round them.
 _ASK: Final = """
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
-local interval, count, me = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
+local interval, count, earliest = tonumber(ARGV[1]), tonumber(ARGV[2]), now + tonumber(ARGV[3])
+local me = ARGV[4]
 redis.call('ZREMRANGEBYSCORE', KEYS[4], '-inf', string.format('%.0f', now - 60000000))
 redis.call('ZADD', KEYS[4], string.format('%.0f', now), me)
 redis.call('PEXPIRE', KEYS[4], 60000)
@@ -39,16 +42,16 @@ local pause = redis.call('PTTL', KEYS[2])
 if pause > 0 then
     return {now, now, 0, pause, tonumber(redis.call('GET', KEYS[2])), users}
 end
-if ARGV[4] == '1' and not redis.call('SET', KEYS[3], me, 'NX', 'PX', 10000)
+if ARGV[5] == '1' and not redis.call('SET', KEYS[3], me, 'NX', 'PX', 10000)
         and redis.call('GET', KEYS[3]) ~= me then
     return {now, now, 0, 100, 0, users}
 end
-local first = tonumber(redis.call('GET', KEYS[1]) or now)
-if first < now or first > now + 2 * users * math.max(interval, 1000000) then
-    first = now
+local first = tonumber(redis.call('GET', KEYS[1]) or 0)
+if first < earliest or first > now + 2 * users * math.max(interval, 1000000) then
+    first = earliest
 end
 local after = first + count * interval
-if after > now then
+if count > 0 and after > now then
     redis.call('SET', KEYS[1], string.format('%.0f', after), 'PX', math.ceil((after - now) / 1000) + 1000)
 end
 return {now, first, count, 0, 0, users}
@@ -63,12 +66,25 @@ redis.call('DEL', KEYS[2])
 """
 
 
+class Wish(NamedTuple):
+    """What a process would like to do; times in seconds."""
+
+    starts: int
+    """Requests; 0: it only listens."""
+    interval: float
+    """Between two starts of all processes together; 0: as many as they like."""
+    lead: float
+    """What it needs to be told before the first of them."""
+    returns: bool
+    """Whether the request would be its first one after a pause: one process may send such at a time."""
+
+
 class Grant(NamedTuple):
     """What a process was told about a host; times in seconds by the server's clock."""
 
     now: float
     first: float
-    """The first of the starts that are its own; the others follow at the interval that it asked with."""
+    """The first of the starts that are its own; the others follow at the interval of its wish."""
     starts: int
     """How many they are; none during a pause, or while another process comes back."""
     pause: float
@@ -82,10 +98,11 @@ class Grant(NamedTuple):
 class SharedRates:
     """The ceilings and pauses of hosts; of one process, on one event loop. Close it.
 
-    Nothing raises: what cannot be asked is None, and said in the log once per outage. Raises UsageProblem.
+    Nothing raises: what cannot be asked is None, and if it is to `warn` the log says so once per outage. But
+    to make one raises UsageProblem.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, warn: bool = True) -> None:
         self._client = connect_async(url, _PATIENCE)
         from redis.exceptions import RedisError  # with connect_async(): see there
 
@@ -95,14 +112,12 @@ class SharedRates:
         self._me = uuid.uuid4().hex
         self._asking = self._client.register_script(_ASK)
         self._pausing = self._client.register_script(_PAUSE)
+        self._warn = warn
         self._is_lost = False
 
-    async def ask(self, host: str, interval: float, count: int, *, returns: bool) -> Grant | None:
-        """Take `count` starts, `interval` seconds after each other and after all others; 0 = only listen.
-
-        `returns`: it is for the first request of this process after a pause, and one may send such at a time.
-        """
-        return await self._attempt(self._ask(host, interval, count, returns))
+    async def ask(self, host: str, wish: Wish) -> Grant | None:
+        """Take starts, each for nobody else."""
+        return await self._attempt(self._ask(host, wish))
 
     async def pause(self, host: str, seconds: float, refusals: int = 0) -> None:
         """Let nobody ask the host for so long, or until a pause ends that is longer."""
@@ -122,11 +137,10 @@ class SharedRates:
         """Close all connections."""
         await self._client.aclose()
 
-    async def _ask(self, host: str, interval: float, count: int, returns: bool) -> Grant:
-        answer = await self._asking(
-            [_key(kind, host) for kind in ("rate", "pause", "return", "users")],
-            [math.ceil(interval * _MICROSECONDS), count, self._me, int(returns)],
-        )
+    async def _ask(self, host: str, wish: Wish) -> Grant:
+        keys = [_key(kind, host) for kind in ("rate", "pause", "return", "users")]
+        interval, lead = (math.ceil(seconds * _MICROSECONDS) for seconds in (wish.interval, wish.lead))
+        answer = await self._asking(keys, [interval, wish.starts, lead, self._me, int(wish.returns)])
         now, first, starts, pause, refusals, users = map(int, answer)
         return Grant(now / _MICROSECONDS, first / _MICROSECONDS, starts, pause / 1000, refusals, users)
 
@@ -135,7 +149,7 @@ class SharedRates:
             async with asyncio.timeout(_PATIENCE):
                 result = await call
         except self._errors as error:
-            if not self._is_lost:
+            if self._warn and not self._is_lost:
                 reason = " ".join(str(error).split())[:200] or type(error).__name__
                 logger.warning(
                     "%s cannot be used to share the ceilings of hosts with other workers (%s): until then "
@@ -145,21 +159,22 @@ class SharedRates:
                 )
             self._is_lost = True
             return None
-        if self._is_lost:
+        if self._warn and self._is_lost:
             logger.info("%s can be used again to share the ceilings of hosts", self._name)
         self._is_lost = False
         return result
 
 
 class SharedPause:
-    """Until when a service is not to be asked, told by one worker and heard by all; alone without a Redis.
+    """The pause of a budget that several workers spend, told by one and heard by all; without a Redis, none.
 
-    `name` says whose budget it is: a host, or an account of it. Use it on one event loop, and close it.
+    `name` says whose budget it is: that of a host (`host_name`), or of an account there. It is for one event
+    loop. Close it. The download handler says when Redis is gone.
     """
 
     def __init__(self, settings: Mapping[str, Any], name: str) -> None:
         url = redis_url(settings)
-        self._rates = None if url is None else SharedRates(url)
+        self._rates = None if url is None else SharedRates(url, warn=False)
         self._pause_of = name
 
     async def left(self) -> float:
@@ -177,6 +192,11 @@ class SharedPause:
         """Close its connection."""
         if self._rates is not None:
             await self._rates.close()
+
+
+def host_name(url: str) -> str:
+    """Host and port of a URL, as written; never the user and password that may stand before them."""
+    return urlsplit(url).netloc.rpartition("@")[2]
 
 
 def _key(kind: str, host: str) -> str:

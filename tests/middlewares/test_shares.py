@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyf_scrapy.middlewares.shares import MARGIN, TOLERANCE, ServerClock, Share
-from pyf_scrapy.queue.rates import Grant
+from pyf_scrapy.queue.rates import Grant, Wish
 
 
 @dataclass
@@ -27,10 +27,11 @@ class Schedule:
     next: float = 0.0
     users: int = 0
 
-    def grant(self, now: float, interval: float, count: int) -> Grant:
-        first = max(self.next, now)
-        self.next = first + count * interval
-        return Grant(now, first, count, 0.0, 0, self.users)
+    def grant(self, now: float, wish: Wish) -> Grant:
+        first = max(self.next, now + wish.lead)
+        if wish.starts:
+            self.next = first + wish.starts * wish.interval
+        return Grant(now, first, wish.starts, 0.0, 0, self.users)
 
 
 @dataclass
@@ -78,10 +79,10 @@ class Worker:
             wrong, self.asked = self.quickest, None
         while True:
             if self.asked is None:
-                count = self.share.wanted(now, self.most, returns=False)
-                if count is not None:
+                wish = self.share.wish(now, self.most, returns=False)
+                if wish is not None:
                     there = true + net.on_its_way()
-                    grant = schedule.grant(there, self.share.interval, count)
+                    grant = schedule.grant(there, wish)
                     self.asked = now, grant, there + net.on_its_way()
             wait = self.share.wait(now, returns=False)
             if wait > 0:
@@ -172,31 +173,37 @@ def heard(interval: float = 0.1, users: int = 1) -> Share:
     return share
 
 
+def wanted(share: Share, now: float, waiting: int, *, returns: bool) -> int | None:
+    """The starts of what it would ask for."""
+    wish = share.wish(now, waiting, returns=returns)
+    return wish and wish.starts
+
+
 class TestAsking:
     def test_the_first_answer_only_tells_the_time(self) -> None:
         """It takes longer than the others, and starts by a clock that is wrong would meet those of others."""
         share = Share(0.01)
-        assert share.wanted(0, 16, returns=False) == 0
+        assert wanted(share, 0, 16, returns=False) == 0
         assert share.wait(0, returns=False) == math.inf
         share.take(0, 0.1, grant(1000))
-        assert share.wanted(0.1, 16, returns=False) == 16
+        assert wanted(share, 0.1, 16, returns=False) == 16
 
     def test_as_many_as_wait_and_never_more_than_a_moments_work(self) -> None:
         """Others wait for what one has taken, and lose it when it is killed."""
-        assert heard(1 / 200).wanted(0, 3, returns=False) == 3
-        assert heard(1 / 200).wanted(0, 200, returns=False) == 48
-        assert heard(1 / 5).wanted(0, 200, returns=False) == 1
-        assert heard(60).wanted(0, 200, returns=False) == 1
+        assert wanted(heard(1 / 200), 0, 3, returns=False) == 3
+        assert wanted(heard(1 / 200), 0, 200, returns=False) == 48
+        assert wanted(heard(1 / 5), 0, 200, returns=False) == 1
+        assert wanted(heard(60), 0, 200, returns=False) == 1
 
     def test_not_again_before_half_of_it_is_used(self) -> None:
         share = heard(0.01)
         share.take(0, 0, grant(0, starts=8))
-        assert share.wanted(0, 8, returns=False) is None
+        assert wanted(share, 0, 8, returns=False) is None
         for _ in range(3):
             share.start(0)
-        assert share.wanted(0, 8, returns=False) is None
+        assert wanted(share, 0, 8, returns=False) is None
         share.start(0)
-        assert share.wanted(0, 8, returns=False) == 4
+        assert wanted(share, 0, 8, returns=False) == 4
 
     def test_a_start_that_was_missed_is_not_made_up_for(self) -> None:
         share = heard(0.1)
@@ -210,12 +217,12 @@ class TestAsking:
 class TestWithoutCeiling:
     def test_nobody_waits_and_news_are_asked_for_once_a_second(self) -> None:
         share = Share(0)
-        assert share.wanted(0, 16, returns=False) == 0
+        assert wanted(share, 0, 16, returns=False) == 0
         assert share.wait(0, returns=False) == math.inf, "there may be a pause"
         share.take(0, 0.01, grant(0))
         assert share.wait(0.02, returns=False) == 0
-        assert share.wanted(0.02, 16, returns=False) is None
-        assert share.wanted(1.01, 16, returns=False) == 0
+        assert wanted(share, 0.02, 16, returns=False) is None
+        assert wanted(share, 1.01, 16, returns=False) == 0
         assert share.wait(1.01, returns=False) == 0
 
     def test_old_news_are_none(self) -> None:
@@ -227,9 +234,9 @@ class TestWithoutCeiling:
         share = Share(0)
         share.take(0, 0, grant(0))
         assert share.wait(0, returns=True) == math.inf
-        assert share.wanted(0, 16, returns=True) == 1
+        assert wanted(share, 0, 16, returns=True) == 1
         share.take(0, 0, grant(0, starts=1))
-        assert share.wanted(0, 16, returns=True) is None
+        assert wanted(share, 0, 16, returns=True) is None
         assert share.wait(0, returns=True) == 0
 
 
@@ -265,8 +272,8 @@ class TestWithoutRedis:
         share = heard(0.1)
         share.start(0)
         share.miss(0)
-        assert share.wanted(0.9, 16, returns=False) is None
-        assert share.wanted(1, 16, returns=False) == 2
+        assert wanted(share, 0.9, 16, returns=False) is None
+        assert wanted(share, 1, 16, returns=False) == 2
         share.take(1, 1, grant(1, starts=2))
         assert share.wait(1, returns=False) == 0
 

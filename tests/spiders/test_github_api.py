@@ -13,6 +13,7 @@ from scrapy import Request
 from scrapy.http import Response
 
 from pyf_scrapy.exceptions import AuthenticationError, BudgetError, FetchError
+from pyf_scrapy.queue.rates import SharedPause
 from pyf_scrapy.spiders.github_api import CLOSED_UNTIL, Answer, GitHub
 from pyf_scrapy.store import Store
 
@@ -39,6 +40,7 @@ class Service:
             fetch=self.fetch,
             wait=self.wait,
             store=lambda: store,
+            shared=SharedPause({}, "github"),
             patience=3700,
             say=lambda text, *arguments: self.said.append(text % arguments),
         )
