@@ -94,7 +94,7 @@ class Host:
                 self._share.miss(now)
                 return
             if grant.pause:
-                if grant.pause > 1 and self.gate.closed_until <= now:
+                if grant.refusals and now + grant.pause > self.gate.closed_until + 1:  # else old news
                     logger.info(
                         "%s asked another worker to wait: nothing is asked for %.1f s", self.name, grant.pause
                     )

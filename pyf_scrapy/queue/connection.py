@@ -62,12 +62,14 @@ def connect(url: str) -> Redis:
 
 
 def connect_async(url: str, answer_timeout: float = _ANSWER_TIMEOUT) -> redis.asyncio.Redis:
-    """The same for an event loop, which it never blocks; a call fails after `answer_timeout` seconds."""
+    """The same for an event loop, which it never blocks; a call fails after `answer_timeout` seconds, and is
+    repeated once, at once: its connection may be older than the server.
+    """
     import redis.asyncio
     from redis.asyncio.retry import Retry
     from redis.backoff import NoBackoff
 
-    return _client(redis.asyncio.Redis.from_url, url, Retry(NoBackoff(), 0), answer_timeout)
+    return _client(redis.asyncio.Redis.from_url, url, Retry(NoBackoff(), 1), answer_timeout)
 
 
 def _client(from_url: Callable[..., T], url: str, retry: object, answer_timeout: float) -> T:

@@ -34,9 +34,12 @@ local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 local interval, count, earliest = tonumber(ARGV[1]), tonumber(ARGV[2]), now + tonumber(ARGV[3])
 local me = ARGV[4]
-redis.call('ZREMRANGEBYSCORE', KEYS[4], '-inf', string.format('%.0f', now - 60000000))
-redis.call('ZADD', KEYS[4], string.format('%.0f', now), me)
-redis.call('PEXPIRE', KEYS[4], 60000)
+local function be_user_until(last)
+    redis.call('ZADD', KEYS[4], string.format('%.0f', last + 60000000), me)
+end
+redis.call('ZREMRANGEBYSCORE', KEYS[4], '-inf', string.format('%.0f', now))
+be_user_until(now)
+redis.call('PEXPIRE', KEYS[4], 86400000)
 local users = redis.call('ZCARD', KEYS[4])
 local pause = redis.call('PTTL', KEYS[2])
 if pause > 0 then
@@ -52,6 +55,7 @@ if first < earliest or first > now + 2 * users * math.max(interval, 1000000) the
 end
 local after = first + count * interval
 if count > 0 and after > now then
+    be_user_until(after)
     redis.call('SET', KEYS[1], string.format('%.0f', after), 'PX', math.ceil((after - now) / 1000) + 1000)
 end
 return {now, first, count, 0, 0, users}
@@ -90,9 +94,9 @@ class Grant(NamedTuple):
     pause: float
     """Seconds for which it must not start anything, and then ask again."""
     refusals: int
-    """In a row, of the process that was told to pause."""
+    """In a row, of the process that was told to pause; 0 when another one just comes back."""
     users: int
-    """Processes that asked within the last minute, this one included."""
+    """Processes that asked, or took a start, within the last minute, this one included."""
 
 
 class SharedRates:
@@ -119,7 +123,7 @@ class SharedRates:
         """Take starts, each for nobody else."""
         return await self._attempt(self._ask(host, wish))
 
-    async def pause(self, host: str, seconds: float, refusals: int = 0) -> None:
+    async def pause(self, host: str, seconds: float, refusals: int = 1) -> None:
         """Let nobody ask the host for so long, or until a pause ends that is longer."""
         keys = [_key("pause", host), _key("return", host)]
         await self._attempt(self._pausing(keys, [math.ceil(seconds * 1000), refusals]))
