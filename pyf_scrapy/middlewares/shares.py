@@ -1,6 +1,6 @@
 """When this process may start its requests to a host that others ask, too. Pure: each call is told the time.
 
-In any `seconds` all processes together start at most `1 + (seconds + TOLERANCE + e) / (MARGIN * interval)`
+In any `seconds` all processes together start at most `1 + (seconds + TOLERANCE + e) / spacing(interval)`
 requests; e is how wrong the processes may be about the server's clock, less than their quickest answer took.
 """
 
@@ -14,8 +14,9 @@ from pyf_scrapy.queue.rates import Grant, Wish
 
 #: A start that was missed by more seconds is given up: late requests must not meet the punctual ones.
 TOLERANCE: Final = 0.03
-#: Starts are so much further apart that late and punctual ones together keep the ceiling in any second.
-MARGIN: Final = 1.04
+#: Share of the starts that is left out: in any second late and punctual ones together keep the ceiling, also
+#: when the net and the server are up to 30 ms late themselves.
+_MARGIN: Final = 0.06
 
 #: Seconds. Who was told of starts too late asks for later ones; each answer in time shortens the lead.
 _LONGEST_LEAD: Final = 1.0
@@ -36,6 +37,11 @@ _UNKNOWN: Final = 4
 
 #: How much two clocks may drift apart in a second.
 _DRIFT: Final = 1e-4
+
+
+def spacing(interval: float) -> float:
+    """Seconds between two starts of a host's schedule, so that no late one meets a punctual one too soon."""
+    return interval + min(_MARGIN * interval, TOLERANCE)
 
 
 class ServerClock:
@@ -71,7 +77,7 @@ class Share:
     """
 
     def __init__(self, interval: float) -> None:
-        self.interval = interval * MARGIN
+        self.interval = spacing(interval)
         self._clock = ServerClock()
         self._starts: deque[float] = deque()
         self._lead = 0.0

@@ -20,14 +20,14 @@ from scrapy import Request
 
 from pyf_scrapy.middlewares import shares
 from pyf_scrapy.middlewares.download_handler import request_sent
-from pyf_scrapy.middlewares.shares import MARGIN, TOLERANCE
+from pyf_scrapy.middlewares.shares import TOLERANCE, spacing
 from tests.middlewares.site import AskingSpider, Site, ask, serving
 from tests.queue.valkey import Valkey
 
 #: How wrong a process may be about the server's clock here, in seconds: its quickest answers take less.
 WRONG = 0.05
 RPS = 100.0
-INTERVAL = MARGIN / RPS
+INTERVAL = spacing(1 / RPS)
 
 
 @pytest.fixture(autouse=True)
