@@ -33,7 +33,7 @@ class Gate:
     """Requests that may be under way; `concurrency` is no limit."""
     refusals: int = field(default=0, init=False)
     """In a row, as far as they tell how long to wait."""
-    returns: bool = field(default=False, init=False)
+    returning: bool = field(default=False, init=False)
     """Whether nothing was answered yet since the gate closed."""
 
     def __post_init__(self) -> None:
@@ -68,7 +68,7 @@ class Gate:
         """The host answered as usual: one more may be under way."""
         if self._under_way.pop(ticket, None) is None:
             return
-        self.returns = False
+        self.returning = False
         self.window = min(self.window + 1, self.concurrency)
         if self.window == self.concurrency:
             self.refusals = 0
@@ -95,7 +95,7 @@ class Gate:
 
     def _close(self, until: float) -> None:
         self.closed_until = until
-        self.returns = True
+        self.returning = True
         self.window = 1
         self._under_way.clear()
 

@@ -61,29 +61,27 @@ class Host:
 
     def answered(self, ticket: int) -> None:
         """The host answered as usual. After a pause the next process may come back."""
-        returned = self.gate.returns
+        returned = self.gate.returning
         self.gate.answered(ticket)
-        if self._rates is not None and returned and not self.gate.returns:
+        if self._rates is not None and returned and not self.gate.returning:
             self._in_background(self._rates.returned(self.name))
 
     async def close(self) -> None:
-        """End what goes on in the background."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        """Wait for what is told to others just now."""
+        await asyncio.gather(*self._tasks)
 
     def _wait(self, now: float) -> float:
         wait = self.gate.wait(now)
         if wait > 0 or self._rates is None:
             return wait
-        returns = self.gate.returns
+        returning = self.gate.returning
         if not self._is_asking:
             could_start = min(self._waiting, self.gate.window)
-            wish = self._share.wish(now, could_start, returns=returns)
+            wish = self._share.wish(now, could_start, returning=returning)
             if wish is not None:
                 self._is_asking = True
                 self._in_background(self._ask(self._rates, wish))
-        return self._share.wait(now, returns=returns)
+        return self._share.wait(now, returning=returning)
 
     async def _ask(self, rates: SharedRates, wish: Wish) -> None:
         try:
@@ -100,7 +98,7 @@ class Host:
                     )
                 self._share.pause()
                 self.gate.pause(now, grant.pause, grant.refusals)
-            if self.gate.returns and not wish.returns:  # what it was asked for is over
+            if self.gate.returning and not wish.returning:  # what it was asked for is over
                 grant = grant._replace(starts=0)
             self._share.take(sent, now, grant)
         finally:

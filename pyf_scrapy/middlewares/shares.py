@@ -73,7 +73,7 @@ class Share:
     absence to `miss`; ask `wait`, then `start`.
 
     `interval`: least seconds between two starts of all processes together; 0: no ceiling, and only pauses are
-    shared. `returns` is whether the request would be the first one after a pause.
+    shared. `returning` is whether the request would be the first one after a pause.
     """
 
     def __init__(self, interval: float) -> None:
@@ -87,18 +87,18 @@ class Share:
         self._users = 0
         self._users_at = -math.inf
 
-    def wish(self, now: float, waiting: int, *, returns: bool) -> Wish | None:
+    def wish(self, now: float, waiting: int, *, returning: bool) -> Wish | None:
         """What to ask for now, if anything, while so many requests could start."""
         self._give_up_missed(now)
-        starts = self._missing(now, waiting, returns=returns)
-        return None if starts is None else Wish(starts, self.interval, self._lead, returns)
+        starts = self._missing(now, waiting, returning=returning)
+        return None if starts is None else Wish(starts, self.interval, self._lead, returning)
 
-    def _missing(self, now: float, waiting: int, *, returns: bool) -> int | None:
+    def _missing(self, now: float, waiting: int, *, returning: bool) -> int | None:
         if now < self._retry_at:
             return None
         if not self._clock.is_known:
             return 0  # the first answer takes long: it only tells the time
-        if returns:
+        if returning:
             return None if self._starts else 1
         if not self.interval:
             return 0 if now >= self._listen_at else None
@@ -132,14 +132,14 @@ class Share:
         """What was granted before a pause is void."""
         self._starts.clear()
 
-    def wait(self, now: float, *, returns: bool) -> float:
+    def wait(self, now: float, *, returning: bool) -> float:
         """Seconds until a request may start, inf when an answer has to come first."""
         if self._is_lost:
             return max(0.0, self._last_start + self._own_interval - now)
         self._give_up_missed(now)
         if self._starts:
             return max(0.0, self._starts[0] - now)
-        if self.interval or returns or now > self._listen_at + _LISTEN_EVERY:
+        if self.interval or returning or now > self._listen_at + _LISTEN_EVERY:
             return math.inf
         return 0.0
 

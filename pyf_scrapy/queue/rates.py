@@ -79,7 +79,7 @@ class Wish(NamedTuple):
     """Between two starts of all processes together; 0: as many as they like."""
     lead: float
     """What it needs to be told before the first of them."""
-    returns: bool
+    returning: bool
     """Whether the request would be its first one after a pause: one process may send such at a time."""
 
 
@@ -144,7 +144,7 @@ class SharedRates:
     async def _ask(self, host: str, wish: Wish) -> Grant:
         keys = [_key(kind, host) for kind in ("rate", "pause", "return", "users")]
         interval, lead = (math.ceil(seconds * _MICROSECONDS) for seconds in (wish.interval, wish.lead))
-        answer = await self._asking(keys, [interval, wish.starts, lead, self._me, int(wish.returns)])
+        answer = await self._asking(keys, [interval, wish.starts, lead, self._me, int(wish.returning)])
         now, first, starts, pause, refusals, users = map(int, answer)
         return Grant(now / _MICROSECONDS, first / _MICROSECONDS, starts, pause / 1000, refusals, users)
 

@@ -79,12 +79,12 @@ class Worker:
             wrong, self.asked = self.quickest, None
         while True:
             if self.asked is None:
-                wish = self.share.wish(now, self.most, returns=False)
+                wish = self.share.wish(now, self.most, returning=False)
                 if wish is not None:
                     there = true + net.on_its_way()
                     grant = schedule.grant(there, wish)
                     self.asked = now, grant, there + net.on_its_way()
-            wait = self.share.wait(now, returns=False)
+            wait = self.share.wait(now, returning=False)
             if wait > 0:
                 break
             self.share.start(now)
@@ -173,9 +173,9 @@ def heard(interval: float = 0.1, users: int = 1) -> Share:
     return share
 
 
-def wanted(share: Share, now: float, waiting: int, *, returns: bool) -> int | None:
+def wanted(share: Share, now: float, waiting: int, *, returning: bool) -> int | None:
     """The starts of what it would ask for."""
-    wish = share.wish(now, waiting, returns=returns)
+    wish = share.wish(now, waiting, returning=returning)
     return wish and wish.starts
 
 
@@ -183,61 +183,61 @@ class TestAsking:
     def test_the_first_answer_only_tells_the_time(self) -> None:
         """It takes longer than the others, and starts by a clock that is wrong would meet those of others."""
         share = Share(0.01)
-        assert wanted(share, 0, 16, returns=False) == 0
-        assert share.wait(0, returns=False) == math.inf
+        assert wanted(share, 0, 16, returning=False) == 0
+        assert share.wait(0, returning=False) == math.inf
         share.take(0, 0.1, grant(1000))
-        assert wanted(share, 0.1, 16, returns=False) == 16
+        assert wanted(share, 0.1, 16, returning=False) == 16
 
     def test_as_many_as_wait_and_never_more_than_a_moments_work(self) -> None:
         """Others wait for what one has taken, and lose it when it is killed."""
-        assert wanted(heard(1 / 200), 0, 3, returns=False) == 3
-        assert wanted(heard(1 / 200), 0, 200, returns=False) == 47
-        assert wanted(heard(1 / 5), 0, 200, returns=False) == 1
-        assert wanted(heard(60), 0, 200, returns=False) == 1
+        assert wanted(heard(1 / 200), 0, 3, returning=False) == 3
+        assert wanted(heard(1 / 200), 0, 200, returning=False) == 47
+        assert wanted(heard(1 / 5), 0, 200, returning=False) == 1
+        assert wanted(heard(60), 0, 200, returning=False) == 1
 
     def test_not_again_before_half_of_it_is_used(self) -> None:
         share = heard(0.01)
         share.take(0, 0, grant(0, starts=8))
-        assert wanted(share, 0, 8, returns=False) is None
+        assert wanted(share, 0, 8, returning=False) is None
         for _ in range(3):
             share.start(0)
-        assert wanted(share, 0, 8, returns=False) is None
+        assert wanted(share, 0, 8, returning=False) is None
         share.start(0)
-        assert wanted(share, 0, 8, returns=False) == 4
+        assert wanted(share, 0, 8, returning=False) == 4
 
     def test_a_start_that_was_missed_is_not_made_up_for(self) -> None:
         share = heard(0.1)
         share.take(0, 0, grant(0, starts=3, first=1))
-        assert share.wait(0, returns=False) == 1
-        assert share.wait(1 + TOLERANCE - 0.001, returns=False) == 0
-        assert share.wait(1 + TOLERANCE + 0.001, returns=False) == pytest.approx(0.106 - TOLERANCE - 0.001)
-        assert share.wait(9, returns=False) == math.inf
+        assert share.wait(0, returning=False) == 1
+        assert share.wait(1 + TOLERANCE - 0.001, returning=False) == 0
+        assert share.wait(1 + TOLERANCE + 0.001, returning=False) == pytest.approx(0.106 - TOLERANCE - 0.001)
+        assert share.wait(9, returning=False) == math.inf
 
 
 class TestWithoutCeiling:
     def test_nobody_waits_and_news_are_asked_for_once_a_second(self) -> None:
         share = Share(0)
-        assert wanted(share, 0, 16, returns=False) == 0
-        assert share.wait(0, returns=False) == math.inf, "there may be a pause"
+        assert wanted(share, 0, 16, returning=False) == 0
+        assert share.wait(0, returning=False) == math.inf, "there may be a pause"
         share.take(0, 0.01, grant(0))
-        assert share.wait(0.02, returns=False) == 0
-        assert wanted(share, 0.02, 16, returns=False) is None
-        assert wanted(share, 1.01, 16, returns=False) == 0
-        assert share.wait(1.01, returns=False) == 0
+        assert share.wait(0.02, returning=False) == 0
+        assert wanted(share, 0.02, 16, returning=False) is None
+        assert wanted(share, 1.01, 16, returning=False) == 0
+        assert share.wait(1.01, returning=False) == 0
 
     def test_old_news_are_none(self) -> None:
         share = Share(0)
         share.take(0, 0, grant(0))
-        assert share.wait(10, returns=False) == math.inf
+        assert share.wait(10, returning=False) == math.inf
 
     def test_after_a_pause_even_then_one_has_to_be_allowed(self) -> None:
         share = Share(0)
         share.take(0, 0, grant(0))
-        assert share.wait(0, returns=True) == math.inf
-        assert wanted(share, 0, 16, returns=True) == 1
+        assert share.wait(0, returning=True) == math.inf
+        assert wanted(share, 0, 16, returning=True) == 1
         share.take(0, 0, grant(0, starts=1))
-        assert wanted(share, 0, 16, returns=True) is None
-        assert share.wait(0, returns=True) == 0
+        assert wanted(share, 0, 16, returning=True) is None
+        assert share.wait(0, returning=True) == 0
 
 
 class TestWithoutRedis:
@@ -247,14 +247,14 @@ class TestWithoutRedis:
         share.take(0, 0, grant(0, starts=2, users=users))
         share.start(0)
         share.miss(0)
-        assert share.wait(0, returns=False) == pytest.approx(divisor * 0.106), "what was granted is void"
+        assert share.wait(0, returning=False) == pytest.approx(divisor * 0.106), "what was granted is void"
 
     def test_who_never_knew_how_many_they_are_is_careful(self) -> None:
         share = Share(0.1)
         share.miss(0)
-        assert share.wait(0, returns=False) == 0
+        assert share.wait(0, returning=False) == 0
         share.start(0)
-        assert share.wait(0, returns=False) == pytest.approx(4 * 0.106)
+        assert share.wait(0, returning=False) == pytest.approx(4 * 0.106)
 
     def test_the_most_of_the_last_minute_count(self) -> None:
         """A server that forgot everything has one user, the first that comes back."""
@@ -262,26 +262,26 @@ class TestWithoutRedis:
         share.take(30, 30, grant(30, users=1))
         share.start(30)
         share.miss(30)
-        assert share.wait(30, returns=False) == pytest.approx(5 * 0.106)
+        assert share.wait(30, returning=False) == pytest.approx(5 * 0.106)
         share.take(61, 61, grant(61, users=3))
         share.start(61)
         share.miss(61)
-        assert share.wait(61, returns=False) == pytest.approx(3 * 0.106)
+        assert share.wait(61, returning=False) == pytest.approx(3 * 0.106)
 
     def test_it_asks_again_once_a_second_and_comes_back(self) -> None:
         share = heard(0.1)
         share.start(0)
         share.miss(0)
-        assert wanted(share, 0.9, 16, returns=False) is None
-        assert wanted(share, 1, 16, returns=False) == 2
+        assert wanted(share, 0.9, 16, returning=False) is None
+        assert wanted(share, 1, 16, returning=False) == 2
         share.take(1, 1, grant(1, starts=2))
-        assert share.wait(1, returns=False) == 0
+        assert share.wait(1, returning=False) == 0
 
     def test_no_ceiling_stays_none(self) -> None:
         share = Share(0)
         share.miss(0)
         share.start(0)
-        assert share.wait(0, returns=False) == 0
+        assert share.wait(0, returning=False) == 0
 
 
 class TestClock:

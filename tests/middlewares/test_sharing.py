@@ -21,6 +21,7 @@ from scrapy import Request
 from pyf_scrapy.middlewares import shares
 from pyf_scrapy.middlewares.download_handler import request_sent
 from pyf_scrapy.middlewares.shares import TOLERANCE, spacing
+from pyf_scrapy.queue import rates
 from tests.middlewares.site import AskingSpider, Site, ask, serving
 from tests.queue.valkey import Valkey
 
@@ -214,8 +215,11 @@ async def test_a_worker_that_never_reached_redis_is_slow(
     assert len(messages(caplog, "cannot be used")) == 1
 
 
-async def test_a_crawl_that_stops_does_not_wait_for_its_turn(valkey: Valkey, client: Redis) -> None:
+async def test_a_crawl_that_stops_does_not_wait_for_its_turn(
+    valkey: Valkey, client: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Nor for a Redis that hangs."""
+    monkeypatch.setattr(rates, "_PATIENCE", 0.5)
     async with serving(fine) as site:
         client.set(f"pyf:pause:{{{site.host}}}", 0, px=100_000)
         worker = Worker(site, "one")

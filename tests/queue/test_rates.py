@@ -37,8 +37,8 @@ def client(valkey: Valkey) -> Redis:
     return valkey.client()
 
 
-def wish(starts: int = 1, interval: float = 0.01, lead: float = 0.0, *, returns: bool = False) -> Wish:
-    return Wish(starts, interval, lead, returns)
+def wish(starts: int = 1, interval: float = 0.01, lead: float = 0.0, *, returning: bool = False) -> Wish:
+    return Wish(starts, interval, lead, returning)
 
 
 async def granted(worker: SharedRates, wished: Wish) -> Grant:
@@ -104,7 +104,7 @@ class TestSchedule:
     ) -> None:
         await workers[0].pause(HOST, 0.01)
         await asyncio.sleep(0.02)
-        counts = [(await granted(worker, wish(returns=True))).users for worker in workers * 2]
+        counts = [(await granted(worker, wish(returning=True))).users for worker in workers * 2]
         assert counts == [1, 2, 3, 3, 3, 3]
         keys = client.keys("*")
         assert len(keys) == 3
@@ -144,23 +144,23 @@ class TestPause:
     async def test_afterwards_one_process_comes_back_at_a_time(self, workers: list[SharedRates]) -> None:
         """Else a server that just recovered gets the first requests of all of them at once."""
         first, second, third = workers
-        assert (await granted(first, wish(returns=True))).starts == 1
-        assert (await granted(first, wish(returns=True))).starts == 1, "its request may have failed"
-        waits = await granted(second, wish(returns=True))
+        assert (await granted(first, wish(returning=True))).starts == 1
+        assert (await granted(first, wish(returning=True))).starts == 1, "its request may have failed"
+        waits = await granted(second, wish(returning=True))
         assert waits.starts == 0
         assert 0 < waits.pause <= 1
         await first.returned(HOST)
-        assert (await granted(second, wish(returns=True))).starts == 1
-        assert (await granted(third, wish(returns=True))).starts == 0
+        assert (await granted(second, wish(returning=True))).starts == 1
+        assert (await granted(third, wish(returning=True))).starts == 0
         assert (await granted(first, wish())).starts == 1, "it is back already"
 
     async def test_who_is_refused_when_it_comes_back_leaves_the_right_to_all(
         self, workers: list[SharedRates]
     ) -> None:
-        await granted(workers[0], wish(returns=True))
+        await granted(workers[0], wish(returning=True))
         await workers[0].pause(HOST, 0.02)
         await asyncio.sleep(0.03)
-        assert (await granted(workers[1], wish(returns=True))).starts == 1
+        assert (await granted(workers[1], wish(returning=True))).starts == 1
 
 
 class TestOutage:
