@@ -156,8 +156,8 @@ class SharedRates:
             if self._warn and not self._is_lost:
                 reason = " ".join(str(error).split())[:200] or type(error).__name__
                 logger.warning(
-                    "%s cannot be used to share the ceilings of hosts with other workers (%s): until then "
-                    "they are asked less often, and pauses hold for this worker alone",
+                    "%s cannot be used to share the ceilings of hosts with other workers (%s): until it can, "
+                    "hosts with a ceiling are asked less often, and pauses hold for this worker alone",
                     self._name,
                     reason,
                 )
