@@ -36,7 +36,8 @@ SETTINGS: tuple[Setting, ...] = (
         "PYPI_MAX_RPS",
         None,
         "float",
-        "requests a second of the whole process, 0 = no ceiling (default: 5 on pypi.org, else 0)",
+        "requests a second of the whole process, with REDIS_URL of all processes, 0 = no ceiling (default: 5 "
+        "on pypi.org, else 0)",
         "PyPI",
     ),
     Setting("PYPI_CONCURRENCY", 16, "int", "requests at the same time", "PyPI", minimum=1, maximum=200),
@@ -249,7 +250,8 @@ SETTINGS: tuple[Setting, ...] = (
         "REDIS_URL",
         None,
         "url",
-        "Redis or Valkey: what of the feeds is done (default: the store)",
+        "Redis or Valkey: ceilings and pauses for all processes together, and what of the feeds is done "
+        "(default: the store)",
         "Queue",
         schemes=_REDIS,
     ),

@@ -34,6 +34,8 @@ class HostThrottle:
     below the delay of a `DOWNLOAD_SLOTS` entry (PYPI_MAX_RPS), it knows a slow server from a fast one (see
     `delay_for`), and 304 is a good answer.
 
+    It knows the requests of this process only: those of others show in how long the server takes.
+
     Settings: `AUTOTHROTTLE_ENABLED` and `AUTOTHROTTLE_MAX_DELAY` (seconds; a longer one of `DOWNLOAD_SLOTS`
     is kept) as in Scrapy; `AUTOTHROTTLE_FAST_LATENCY` in seconds. Meta key `autothrottle_dont_adjust_delay`
     as in Scrapy. An answer without `download_latency` (data:) is none of a server.

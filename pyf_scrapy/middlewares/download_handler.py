@@ -7,7 +7,6 @@ leaves a middleware on many ways, but a download only by the `finally` below.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
 
@@ -19,7 +18,11 @@ from scrapy.utils.httpobj import urlparse_cached
 from scrapy.utils.misc import build_from_crawler, load_object
 
 from pyf_scrapy.middlewares.gates import Gate
-from pyf_scrapy.middlewares.waiting import STEP, refuse_when_stopping
+from pyf_scrapy.middlewares.hosts import Host
+from pyf_scrapy.middlewares.shares import Share
+from pyf_scrapy.middlewares.waiting import refuse_when_stopping
+from pyf_scrapy.queue.connection import redis_url
+from pyf_scrapy.queue.rates import SharedRates
 from pyf_scrapy.sync.limits import retry_after
 
 logger = logging.getLogger(__name__)
@@ -33,25 +36,6 @@ def host_of(request: Request) -> str:
     return str(urlparse_cached(request).netloc.rpartition("@")[2])
 
 
-class _Host:
-    """A gate, and what wakes those who wait before it."""
-
-    def __init__(self, gate: Gate) -> None:
-        self.gate = gate
-        self._changed = asyncio.Event()
-
-    def wake(self) -> None:
-        self._changed.set()
-        self._changed = asyncio.Event()
-
-    async def change(self, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._changed.wait()
-        except TimeoutError:
-            pass
-
-
 class PoliteDownloadHandler(BaseDownloadHandler):
     """Scrapy's own handler (`DOWNLOAD_HANDLERS_BASE`) behind one gate for each host.
 
@@ -59,14 +43,16 @@ class PoliteDownloadHandler(BaseDownloadHandler):
     crawl stops nothing is sent any more. Settings: `PYPI_RETRY_BACKOFF` is the first wait in seconds when
     the host says none, `BACKOFF_MAX_DELAY` the longest wait that is obeyed, `DOWNLOAD_TIMEOUT` the patience
     with a request that holds up others. The delay of a `DOWNLOAD_SLOTS` entry is kept here, too: those who
-    waited before the gate have passed their slot long ago.
+    waited before the gate have passed their slot long ago. With `REDIS_URL` or `REDIS_HOST` it is kept by all
+    processes together, and each closes its gate when one of them has to.
     """
 
     def __init__(self, crawler: Crawler) -> None:
         super().__init__(crawler)
         self._inner: BaseDownloadHandler | None = None
         self.slots = crawler.settings.getdict("DOWNLOAD_SLOTS")
-        self.hosts: dict[str, _Host] = {}
+        self.hosts: dict[str, Host] = {}
+        self._rates: SharedRates | None = None
 
     @property
     def inner(self) -> BaseDownloadHandler:
@@ -79,41 +65,49 @@ class PoliteDownloadHandler(BaseDownloadHandler):
     async def download_request(self, request: Request) -> Response:
         """The answer; raises IgnoreRequest when the crawl stops, else what the inner handler raises."""
         host = self._host(request)
-        refuse_when_stopping(self.crawler)
-        while (wait := host.gate.wait(time.monotonic())) > 0:
-            await host.change(min(wait, STEP))
-            refuse_when_stopping(self.crawler)
-        ticket = host.gate.start(time.monotonic())
+        ticket = await host.turn(lambda: refuse_when_stopping(self.crawler))
         try:
             self.crawler.signals.send_catch_log(signal=request_sent, request=request)
             response: Response = await self.inner.download_request(request)
-            self._judge(host_of(request), host.gate, ticket, response)
+            self._judge(host, ticket, response)
             return response
         finally:
-            host.gate.end(ticket)
-            host.wake()
+            host.end(ticket)
 
     async def close(self) -> None:
+        for host in self.hosts.values():
+            await host.close()
+        if self._rates is not None:
+            await self._rates.close()
         if self._inner is not None:
             await self._inner.close()
 
-    def _host(self, request: Request) -> _Host:
+    @property
+    def rates(self) -> SharedRates | None:
+        """Made for the first request, as `inner`; None when nothing is shared."""
+        if self._rates is None and (url := redis_url(self.crawler.settings)) is not None:
+            self._rates = SharedRates(url)
+        return self._rates
+
+    def _host(self, request: Request) -> Host:
         name = host_of(request)
         if name not in self.hosts:
-            settings = self.crawler.settings
+            settings, rates = self.crawler.settings, self.rates
             slot = self.slots.get(request.meta.get("download_slot"), {})
+            interval = slot.get("delay") or 0.0
             gate = Gate(
                 concurrency=slot.get("concurrency") or settings.getint("CONCURRENT_REQUESTS_PER_DOMAIN"),
                 first_wait=settings.getfloat("PYPI_RETRY_BACKOFF"),
                 longest_wait=settings.getfloat("BACKOFF_MAX_DELAY"),
                 patience=settings.getfloat("DOWNLOAD_TIMEOUT"),
-                interval=slot.get("delay") or 0.0,
+                interval=0.0 if rates else interval,
             )
-            self.hosts[name] = _Host(gate)
+            self.hosts[name] = Host(name, gate, Share(interval), rates)
         return self.hosts[name]
 
-    def _judge(self, name: str, gate: Gate, ticket: int, response: Response) -> None:
-        now, status, before = time.monotonic(), response.status, gate.closed_until
+    def _judge(self, host: Host, ticket: int, response: Response) -> None:
+        gate, now, status = host.gate, time.monotonic(), response.status
+        before = gate.closed_until
         told = retry_after(response.headers.get(b"Retry-After"), time.time())
         if status == 429 or (status == 503 and told is not None):
             wait = gate.refused(ticket, now, told)
@@ -121,9 +115,10 @@ class PoliteDownloadHandler(BaseDownloadHandler):
             wait = gate.overloaded(ticket, now)
         else:
             if status < 500:
-                gate.answered(ticket)
+                host.answered(ticket)
             return
         if wait:
+            host.closed(wait)
             self.crawler.stats.max_value("backoff/longest_wait", wait)
             if before <= now or gate.closed_until > before + 1:  # else the same news from many requests
-                logger.info("%s answers HTTP %d: nothing is asked for %.1f s", name, status, wait)
+                logger.info("%s answers HTTP %d: nothing is asked for %.1f s", host.name, status, wait)

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 
 #: Own waits (no Retry-After) grow to 2 ** 4 = 16 times the first one: a host is asked again within a minute.
-_MOST_STRIKES = 5
+_MOST_REFUSALS = 5
 
 
 @dataclass
@@ -31,10 +31,13 @@ class Gate:
     closed_until: float = field(default=-math.inf, init=False)
     window: int = field(init=False)
     """Requests that may be under way; `concurrency` is no limit."""
+    refusals: int = field(default=0, init=False)
+    """In a row, as far as they tell how long to wait."""
+    returning: bool = field(default=False, init=False)
+    """Whether nothing was answered yet since the gate closed."""
 
     def __post_init__(self) -> None:
         self.window = self.concurrency
-        self._strikes = 0
         self._next_start = -math.inf
         self._tickets = 0
         # Ticket -> start; only of requests that were sent since the gate closed last.
@@ -65,9 +68,10 @@ class Gate:
         """The host answered as usual: one more may be under way."""
         if self._under_way.pop(ticket, None) is None:
             return
+        self.returning = False
         self.window = min(self.window + 1, self.concurrency)
         if self.window == self.concurrency:
-            self._strikes = 0
+            self.refusals = 0
 
     def refused(self, ticket: int, now: float, told: float | None) -> float:
         """The host asked to wait, for `told` seconds if it said so; seconds for which the gate closed, 0
@@ -75,16 +79,25 @@ class Gate:
         """
         told = min(told or 0.0, self.longest_wait)
         if self._under_way.pop(ticket, None) is not None:
-            self._strikes = min(self._strikes + 1, _MOST_STRIKES)
-            wait = told or min(self.first_wait * 2 ** (self._strikes - 1), self.longest_wait)
+            self.refusals = min(self.refusals + 1, _MOST_REFUSALS)
+            wait = told or min(self.first_wait * 2 ** (self.refusals - 1), self.longest_wait)
         elif told and now + told > self.closed_until:
             wait = told
         else:
             return 0.0
-        self.closed_until = now + wait
+        self._close(now + wait)
+        return wait
+
+    def pause(self, now: float, seconds: float, refusals: int) -> None:
+        """Another process was refused, and so often in a row: this one need not be told by the host."""
+        self.refusals = max(self.refusals, min(refusals, _MOST_REFUSALS))
+        self._close(max(self.closed_until, now + min(seconds, self.longest_wait)))
+
+    def _close(self, until: float) -> None:
+        self.closed_until = until
+        self.returning = True
         self.window = 1
         self._under_way.clear()
-        return wait
 
     def overloaded(self, ticket: int, now: float) -> float:
         """The host failed in a way that may be its load or only this address (503 without Retry-After).
@@ -94,7 +107,7 @@ class Gate:
         """
         if ticket not in self._under_way:
             return 0.0
-        if self._strikes and self.window == 1:
+        if self.refusals and self.window == 1:
             return self.refused(ticket, now, None)
         self.end(ticket)
         least = min(self.window, max(1, self.concurrency // 4))

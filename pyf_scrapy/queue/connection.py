@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 from pyf_scrapy.exceptions import UsageProblem
 
 if TYPE_CHECKING:
+    import redis.asyncio
     from redis import Redis
+
+T = TypeVar("T", bound="Redis | redis.asyncio.Redis")
 
 _CONNECT_TIMEOUT: Final = 2.0  # seconds
 _ANSWER_TIMEOUT: Final = 5.0  # seconds
@@ -55,12 +58,27 @@ def connect(url: str) -> Redis:
     from redis.backoff import NoBackoff
     from redis.retry import Retry
 
+    return _client(Redis.from_url, url, Retry(NoBackoff(), 0), _ANSWER_TIMEOUT)
+
+
+def connect_async(url: str, answer_timeout: float = _ANSWER_TIMEOUT) -> redis.asyncio.Redis:
+    """The same for an event loop, which it never blocks; a call fails after `answer_timeout` seconds, and is
+    repeated once, at once: its connection may be older than the server.
+    """
+    import redis.asyncio
+    from redis.asyncio.retry import Retry
+    from redis.backoff import NoBackoff
+
+    return _client(redis.asyncio.Redis.from_url, url, Retry(NoBackoff(), 1), answer_timeout)
+
+
+def _client(from_url: Callable[..., T], url: str, retry: object, answer_timeout: float) -> T:
     try:
-        client = Redis.from_url(
+        client = from_url(
             url,
-            socket_connect_timeout=_CONNECT_TIMEOUT,
-            socket_timeout=_ANSWER_TIMEOUT,
-            retry=Retry(NoBackoff(), 0),
+            socket_connect_timeout=min(_CONNECT_TIMEOUT, answer_timeout),
+            socket_timeout=answer_timeout,
+            retry=retry,
             protocol=2,  # every server speaks it
         )
         pool = client.connection_pool

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
+import time
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from fnmatch import fnmatchcase
@@ -16,7 +18,7 @@ from pyf_scrapy.exceptions import ReplicaError
 
 _STATUS = re.compile(r"^status-[45]\d\d$")
 _KINDS = ("slow", "cut", "garbage", "html", "stale", "disconnect")
-_KEYS = ("match", "fault", "times", "per", "retry_after", "delay", "serial_lag")
+_KEYS = ("match", "fault", "times", "per", "above", "retry_after", "delay", "serial_lag")
 _IN_SECONDS = re.compile(r"^date\+\d{1,6}$")
 
 
@@ -29,6 +31,7 @@ class Rule:
     `garbage` (200 with bytes that are no JSON), `html` (200 with an error page), `stale` (the state before
     the last change, serial lower by `serial_lag`), `disconnect` (no answer).
     `times`: so many requests of each path (`per: rule` counts all paths together), None = always.
+    `above`: only what exceeds so many requests in any second; those it spoils do not count among them.
     `retry_after`: seconds, an HTTP date, or `date+N` for the date N seconds from now.
     """
 
@@ -36,6 +39,7 @@ class Rule:
     fault: str
     times: int | None = None
     per: str = "path"
+    above: int = 0
     retry_after: str | None = None
     delay: float = 1.0
     serial_lag: int = 8
@@ -53,25 +57,39 @@ class Rule:
 
 
 class Plan:
-    """The rules in force; counts how often each applied."""
+    """The rules in force; counts how often each applied. `clock` gives seconds."""
 
-    def __init__(self, rules: list[Rule] | None = None) -> None:
+    def __init__(self, rules: list[Rule] | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         self.rules = rules or []
+        self._clock = clock
         self.applied: Counter[str] = Counter()
         """How often each kind of fault happened."""
         self._used: Counter[tuple[int, str]] = Counter()
+        self._spared: defaultdict[int, deque[float]] = defaultdict(deque)
+        """When requests came that a rule left alone because there were no more than `above`, by its place."""
 
     def next(self, path: str, name: str | None) -> Rule | None:
         """The first rule that covers the request and is not used up; counts it."""
         for place, rule in enumerate(self.rules):
             if rule.covers(path, name):
                 key = (place, path if rule.per == "path" else "")
+                if rule.above and self._spares(place, rule.above, self._clock()):
+                    continue
                 if rule.times is None or self._used[key] < rule.times:
                     if rule.times is not None:
                         self._used[key] += 1
                     self.applied[rule.fault] += 1
                     return rule
         return None
+
+    def _spares(self, place: int, above: int, now: float) -> bool:
+        spared = self._spared[place]
+        while spared and spared[0] <= now - 1:
+            spared.popleft()
+        if len(spared) >= above:
+            return False
+        spared.append(now)
+        return True
 
 
 def load_plan(path: Path) -> list[Rule]:

@@ -21,6 +21,7 @@ from pyf_scrapy.exceptions import FetchError, ParseError, SourceError
 from pyf_scrapy.parsers import clickpy
 from pyf_scrapy.parsers.pypistats import parse_recent
 from pyf_scrapy.parsers.records import DownloadCounts
+from pyf_scrapy.queue.rates import SharedPause
 from pyf_scrapy.spiders.fetching import Fetch
 from pyf_scrapy.store import Store
 from pyf_scrapy.sync.limits import retry_after
@@ -47,7 +48,10 @@ CLOSED_UNTIL: Final = "pypistats/closed_until"
 
 
 class PypiStats:
-    """pypistats at `base`, asked once in `delay` seconds. `wait` may raise FetchError, as `fetch` does."""
+    """pypistats at `base`, asked once in `delay` seconds. `wait` may raise FetchError, as `fetch` does.
+
+    `shared` is the pause of its host, which `fetch` keeps.
+    """
 
     def __init__(
         self,
@@ -56,6 +60,7 @@ class PypiStats:
         fetch: Fetch,
         wait: Callable[[float], Awaitable[None]],
         store: Callable[[], Store],
+        shared: SharedPause,
         delay: float,
         retries: int,
         backoff: float,
@@ -67,6 +72,7 @@ class PypiStats:
         self.backoff = backoff
         self._wait = wait
         self._store = store
+        self._shared = shared
         self._credit = 0  # unknown packages that are believed
 
     async def open(self) -> None:
@@ -118,7 +124,12 @@ class PypiStats:
             await self._wait(min(self.backoff * 2 ** (attempt - 1), _LONGEST_BACKOFF))
 
     async def _ask(self, url: str) -> Response | None:
-        """The answer, None when there was none. Raises FetchError when the crawl stops."""
+        """The answer, None when there was none.
+
+        Raises FetchError when the crawl stops, SourceError when another worker was told to wait very long.
+        """
+        if (left := await self._shared.left()) > PATIENCE:
+            raise _refused(left)
         try:
             return await self.fetch(Request(url, meta={"dont_retry": True, "download_slot": SLOT}))
         except FetchError:
@@ -132,6 +143,7 @@ class PypiStats:
         pause = max(told or 0.0, ALLOWED * self.delay * 2 ** (refusals - 1))
         # A kill must not hide it: whoever asks too early is refused for longer.
         await asyncio.to_thread(self._store().remember, CLOSED_UNTIL, now + pause)
+        await self._shared.begin(pause)
         if refusals > self.retries or pause > PATIENCE:
             raise _refused(pause)
         logger.info("pypistats refuses (HTTP 429): it is not asked for %.0f s", pause)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 import re
 import time
@@ -18,6 +19,7 @@ from pyf_scrapy.exceptions import AuthenticationError, BudgetError, FetchError, 
 from pyf_scrapy.parsers.github import parse_contributors, parse_message, parse_repository
 from pyf_scrapy.parsers.github_graphql import MAX_ALIASES, Batch, parse_batch, repository_query
 from pyf_scrapy.parsers.records import Contributor, RepositoryRecord
+from pyf_scrapy.queue.rates import SharedPause, host_name
 from pyf_scrapy.spiders.fetching import Fetch, etag_of
 from pyf_scrapy.store import Store
 from pyf_scrapy.sync.limits import LONGEST_PAUSE, RateLimit, pause, rate_limit, refuses, retry_after
@@ -50,7 +52,8 @@ class Answer(NamedTuple):
 class GitHub:
     """GitHub at `base`. `fetch` sends a request through all middlewares, `wait` may raise FetchError.
 
-    Refused or out of budget it waits as long as GitHub says, at most `patience` seconds, else BudgetError.
+    Refused or out of budget it waits as long as GitHub says, at most `patience` seconds, else BudgetError;
+    what other workers with this budget (`budget_name`) were told counts, too: `shared`.
     `say` is told what was asked and answered.
     """
 
@@ -62,6 +65,7 @@ class GitHub:
         fetch: Fetch,
         wait: Callable[[float], Awaitable[None]],
         store: Callable[[], Store],
+        shared: SharedPause,
         patience: float,
         say: Callable[..., None] = logger.debug,
     ) -> None:
@@ -74,6 +78,7 @@ class GitHub:
         self.limit: int | None = None
         self._wait = wait
         self._store = store
+        self._shared = shared
         self._say = say
         self._closed_until: float | None = None
         self._points: RateLimit | None = None  # of GraphQL, as of the last answer
@@ -184,7 +189,8 @@ class GitHub:
         if self._closed_until is None:
             known = await asyncio.to_thread(self._store().recall, CLOSED_UNTIL[bool(self.token)])
             self._closed_until = float(known) if isinstance(known, int | float) else 0.0
-        left = min(self._closed_until - time.time(), _LONGEST_CLOSED)
+        left = max(self._closed_until - time.time(), await self._shared.left())
+        left = min(left, _LONGEST_CLOSED)
         if left > self.patience:
             raise BudgetError(f"GitHub allows no more requests until {minute(int(time.time() + left))} UTC")
         if left > 0:
@@ -200,9 +206,16 @@ class GitHub:
     async def _close(self, until: float) -> None:
         self._closed_until = max(min(until, time.time() + _LONGEST_CLOSED), self._closed_until or 0.0)
         await asyncio.to_thread(self._store().remember, CLOSED_UNTIL[bool(self.token)], self._closed_until)
+        await self._shared.begin(self._closed_until - time.time())
 
     def _without_token(self, said: str) -> str:
         return said.replace(self.token, "...") if self.token else said
+
+
+def budget_name(base: str, token: str | None) -> str:
+    """Whose budget requests to GitHub at `base` spend, without telling the token."""
+    account = hashlib.sha256(token.encode()).hexdigest()[:16] if token else "anonymous"
+    return f"{host_name(base)}/{account}"
 
 
 def _headers(response: Response) -> dict[str, str]:

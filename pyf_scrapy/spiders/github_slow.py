@@ -9,15 +9,16 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from scrapy import Request
+from scrapy import Request, signals
 
 from pyf_scrapy.exceptions import FetchError, ParseError, UsageProblem
 from pyf_scrapy.parsers.provenance import Publisher
+from pyf_scrapy.queue.rates import SharedPause
 from pyf_scrapy.session import Target
 from pyf_scrapy.spiders import arguments
 from pyf_scrapy.spiders.enriching import EnrichmentSpider
 from pyf_scrapy.spiders.fetching import InlineFetch, PyPI
-from pyf_scrapy.spiders.github_api import SLOT, GitHub
+from pyf_scrapy.spiders.github_api import SLOT, GitHub, budget_name
 from pyf_scrapy.spiders.linking import File, Linker
 from pyf_scrapy.store import RepositoryFacts
 from pyf_scrapy.sync.wanted import most_wanted
@@ -66,12 +67,16 @@ class SlowGithubSpider(EnrichmentSpider):
         self.pypi = PyPI(str(settings["PYPI_URL"]), fetch)
         token = _token(settings)
         self.say = logger.info if arguments.flag("verbose", given.get("verbose")) else logger.debug
+        base = str(settings["GITHUB_API_URL"])
+        shared = SharedPause(settings, budget_name(base, token))
+        self.crawler.signals.connect(shared.close, signal=signals.spider_closed, weak=False)
         self.github = GitHub(
-            str(settings["GITHUB_API_URL"]),
+            base,
             token,
             fetch=fetch,
             wait=self.wait,
             store=lambda: self.session.store,
+            shared=shared,
             patience=PATIENCE if token else SHORT_PATIENCE,
             say=self.say,
         )

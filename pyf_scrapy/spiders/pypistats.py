@@ -6,11 +6,12 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 
-from scrapy import Request
+from scrapy import Request, signals
 from scrapy.settings import BaseSettings
 
 from pyf_scrapy.exceptions import FetchError, ParseError, SourceError
 from pyf_scrapy.parsers import clickpy
+from pyf_scrapy.queue.rates import SharedPause, host_name
 from pyf_scrapy.session import Target
 from pyf_scrapy.spiders.download_sources import MARGIN, SLOT, ClickPy, PypiStats
 from pyf_scrapy.spiders.enriching import EnrichmentSpider
@@ -48,11 +49,15 @@ class PypistatsSpider(EnrichmentSpider):
         self.wording = _WORDING[self.source]
         self.max_age = settings.getfloat("DOWNLOADS_MAX_AGE")
         self.clickpy = ClickPy(str(settings["CLICKPY_URL"]), fetch)
+        base = str(settings["PYPISTATS_URL"])
+        shared = SharedPause(settings, host_name(base))
+        self.crawler.signals.connect(shared.close, signal=signals.spider_closed, weak=False)
         self.pypistats = PypiStats(
-            str(settings["PYPISTATS_URL"]),
+            base,
             fetch=fetch,
             wait=self.wait,
             store=lambda: self.session.store,
+            shared=shared,
             delay=self.slot_delay(settings, "PYPISTATS_RATE_LIMIT_DELAY"),
             retries=settings.getint("PYPISTATS_MAX_RETRIES"),
             backoff=settings.getfloat("PYPISTATS_RETRY_BACKOFF"),

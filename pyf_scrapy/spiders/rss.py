@@ -17,7 +17,6 @@ from scrapy import Request, signals
 from pyf_scrapy.exceptions import FetchError, ParseError, PyfError, StaleError
 from pyf_scrapy.items import PackageItem
 from pyf_scrapy.parsers.rss import FeedEntry, parse_feed
-from pyf_scrapy.queue.connection import connect, redis_url
 from pyf_scrapy.queue.dedup import Dedup, open_dedup, ttls
 from pyf_scrapy.session import Target
 from pyf_scrapy.spiders import arguments
@@ -48,8 +47,6 @@ class RssSpider(PackageSpider):
         targets = super().check_arguments(given, settings)
         arguments.positive("follow", given.get("follow"))
         ttls(settings)
-        if (url := redis_url(settings)) is not None:
-            connect(url).close()
         return arguments.required(targets)
 
     def setup(self, given: Mapping[str, str], targets: list[Target]) -> None:

@@ -19,6 +19,7 @@ from twisted.python.failure import Failure
 from pyf_scrapy.exceptions import FetchError, PyfError, StoreError
 from pyf_scrapy.items import PackageItem
 from pyf_scrapy.profiles import unknown_classifiers
+from pyf_scrapy.queue.connection import connect, redis_url
 from pyf_scrapy.session import Session, Target
 from pyf_scrapy.spiders import arguments
 from pyf_scrapy.spiders.fetching import no_answer
@@ -57,6 +58,8 @@ class StoreSpider(scrapy.Spider):
         """The targets of a crawl with these arguments. Raises UsageProblem, before anything is opened."""
         arguments.refuse_unknown(str(cls.name), given, cls.known_arguments)
         arguments.positive("limit", given.get("limit"))
+        if (url := redis_url(settings)) is not None:
+            connect(url).close()  # its options
         return arguments.targets(given, settings)
 
     @classmethod

@@ -151,6 +151,32 @@ class TestOverload:
         assert gate.wait(0) == 0
 
 
+class TestAnotherProcessIsRefused:
+    """Whoever waits until it is refused itself asks N times too often, with N processes."""
+
+    def test_its_pause_holds_here_too_and_the_longest_counts(self) -> None:
+        gate = new_gate()
+        gate.pause(0, 30, refusals=1)
+        gate.pause(1, 5, refusals=1)
+        assert gate.wait(1) == 29
+        assert len(start_all(gate, 30)) == 1
+
+    def test_what_was_under_way_is_old_news(self) -> None:
+        gate = new_gate()
+        early, late = gate.start(0), gate.start(0)
+        gate.pause(1, 30, refusals=1)
+        gate.answered(early)
+        assert gate.refused(late, 2, None) == 0
+        assert gate.returning
+        assert gate.wait(2) == 29
+
+    def test_it_goes_on_counting_where_the_other_was(self) -> None:
+        """Else a host that says no time is asked more often by many, who each begin with the short wait."""
+        gate = new_gate()
+        gate.pause(0, 4, refusals=2)
+        assert gate.refused(gate.start(4), 4, None) == 8
+
+
 def test_the_ceiling_of_the_host_holds_for_those_who_waited() -> None:
     gate = new_gate(interval=0.25)
     starts: list[float] = []
@@ -234,6 +260,12 @@ class Hosts(RuleBasedStateMachine):
         if self.gate.overloaded(self.take(data), self.now):
             self.it_closed()
 
+    @rule(seconds=SECONDS, refusals=st.integers(0, 100))
+    def another_process_is_refused(self, seconds: float, refusals: int) -> None:
+        self.gate.pause(self.now, seconds, refusals)
+        self.promised = max(self.promised, self.now + min(seconds, 100))
+        self.it_closed()
+
     def it_closed(self) -> None:
         self.closed_at_ticket = self.last_ticket
         self.answered_since = 0
@@ -248,6 +280,10 @@ class Hosts(RuleBasedStateMachine):
     def it_is_never_heard_of_again(self, data: st.DataObject) -> None:
         """Its owner is gone, and nobody tells the gate."""
         self.take(data)
+
+    @invariant()
+    def it_knows_whether_the_host_has_answered_since(self) -> None:
+        assert self.gate.returning == (self.answered_since == 0)
 
     @invariant()
     def nobody_waits_for_ever(self) -> None:

@@ -61,6 +61,24 @@ def test_times_count_for_each_path_or_for_the_rule(replica: Handle) -> None:
     assert [get(replica.url, path).status for path in paths[:3]] == [500, 500, 200]
 
 
+def test_what_exceeds_so_many_requests_in_a_second() -> None:
+    """Else no test could tell that workers keep a ceiling together. What is refused uses up nothing."""
+    now = 100.0
+    rules = parse_plan("[{match: '/pypi/*', fault: status-429, above: 2}]", "plan")
+    plan = Plan(rules, clock=lambda: now)
+
+    def refused() -> bool:
+        return plan.next("/pypi/a/json", "a") is not None
+
+    assert [refused() for _ in range(4)] == [False, False, True, True]
+    assert plan.next("/simple/", None) is None
+    now += 0.75
+    assert refused()
+    now += 0.25
+    assert [refused() for _ in range(3)] == [False, False, True]
+    assert plan.applied == {"status-429": 4}
+
+
 def test_slow(replica: Handle) -> None:
     replica.faults([{"match": "/simple/", "fault": "slow", "delay": 0.4}])
     begun = time.monotonic()

@@ -13,7 +13,8 @@ from scrapy import Request
 from scrapy.http import Response
 
 from pyf_scrapy.exceptions import AuthenticationError, BudgetError, FetchError
-from pyf_scrapy.spiders.github_api import CLOSED_UNTIL, Answer, GitHub
+from pyf_scrapy.queue.rates import SharedPause
+from pyf_scrapy.spiders.github_api import CLOSED_UNTIL, Answer, GitHub, budget_name
 from pyf_scrapy.store import Store
 
 TOKEN = "ghp_secret"
@@ -28,17 +29,26 @@ def store(tmp_path: Path) -> Iterator[Store]:
 class Service:
     """Answers in turn; notes what was asked and how long was waited."""
 
-    def __init__(self, store: Store, *answers: tuple[int, dict[str, str], Any], token: str | None = TOKEN):
+    def __init__(
+        self,
+        store: Store,
+        *answers: tuple[int, dict[str, str], Any],
+        token: str | None = TOKEN,
+        redis_url: str | None = None,
+    ):
         self.answers = list(answers)
         self.asked: list[Request] = []
         self.waited: list[float] = []
         self.said: list[str] = []
+        base = "https://api.github.com/"
+        self.shared = SharedPause({"REDIS_URL": redis_url}, budget_name(base, token))
         self.github = GitHub(
-            "https://api.github.com/",
+            base,
             token,
             fetch=self.fetch,
             wait=self.wait,
             store=lambda: store,
+            shared=self.shared,
             patience=3700,
             say=lambda text, *arguments: self.said.append(text % arguments),
         )
