@@ -138,4 +138,5 @@ async def test_forty_killed_workers_lose_nothing(
 ) -> None:
     with running_replica(LARGE) as replica:
         place = Place(tmp_path / "data", replica.url, empty_index)
-        print("soak: " + await chaos(place, replica, valkey, workers=4, kills=40, losses=3))
+        line = await chaos(place, replica, valkey, workers=4, kills=40, losses=3)
+        print(f"soak: {line}")
