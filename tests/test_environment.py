@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -424,6 +426,44 @@ def test_every_variable_of_the_seeds_is_a_setting_or_explained() -> None:
         "DEFAULT_PROFILE",
     ]
     assert [name for name in seeds if name not in variables() and not obsolete({name: "x"})] == []
+
+
+class TestMakefile:
+    """`make demo` and `make test` must not use the services, limits and data of whoever types them."""
+
+    def cleared(self, names: set[str]) -> set[str]:
+        (line,) = (
+            line for line in (ROOT / "Makefile").read_text().splitlines() if line.startswith("CLEAN = ")
+        )
+        (script,) = re.findall(r"sed -nE '(.+?)'", line)
+        environ = "".join(f"{name}=x=y\n" for name in names)
+        done = subprocess.run(
+            ["sed", "-nE", script.replace("$$", "$")],
+            input=environ,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return set(done.stdout.replace("-u ", "").split())
+
+    def test_it_clears_all_settings(self) -> None:
+        names = variables() | {"CELERY_SCHEDULE_MONTHLY_FETCH", "PYF_SEED"}
+        assert self.cleared(names) == names
+
+    def test_and_nothing_that_python_or_a_test_needs(self) -> None:
+        assert not self.cleared(
+            {
+                "PATH",
+                "HOME",
+                "TMPDIR",
+                "LANG",
+                "HTTPS_PROXY",
+                "PIP_INDEX_URL",
+                "SSL_CERT_FILE",
+                "CI",
+                "COLUMNS",
+            }
+        )
 
 
 def test_a_mistyped_setting_is_named() -> None:
