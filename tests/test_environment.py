@@ -134,6 +134,10 @@ class TestValues:
         assert both["SCHEDULE_GITHUB"] == "0 6 * * *"
         assert read(CELERY_SCHEDULE_WEEKLY_GITHUB="0 5 * * 0", SCHEDULE_GITHUB="")["SCHEDULE_GITHUB"] == ""
 
+    def test_a_monthly_full_fetch_of_the_seeds_is_not_taken_over(self) -> None:
+        """It would fetch all of PyPI for days, each month, for nothing."""
+        assert read(CELERY_SCHEDULE_MONTHLY_FETCH="0 3 1 * *")["SCHEDULE_FULL"] == ""
+
     @pytest.mark.parametrize(
         ("releases", "projects", "feeds"),
         [("*/2 * * * *", "*/3 * * * *", "*/2 * * * *"), ("", "*/3 * * * *", "*/3 * * * *"), ("", "", "")],
@@ -370,12 +374,15 @@ def test_names_of_the_seeds_that_mean_nothing_here_are_explained() -> None:
         {
             "PYPI_MAX_WORKERS": "20",
             "CELERY_SCHEDULE_OTHER": "x",
+            "CELERY_SCHEDULE_MONTHLY_FETCH": "0 3 1 * *",
             "CELERY_SCHEDULE_RSS_PROJECTS": "x",
             "CELERY_WORKER_POOL": "y",
             "HOME": "/",
         }
     )
     assert hints == [
+        "CELERY_SCHEDULE_MONTHLY_FETCH is not used; not needed: serials tell what changed; SCHEDULE_FULL "
+        "fetches all again",
         "CELERY_SCHEDULE_OTHER is not used; use SCHEDULE_* and `scrapy schedule`",
         "CELERY_WORKER_POOL is not used; not needed: there is no Celery",
         "PYPI_MAX_WORKERS is not used; use PYPI_CONCURRENCY",
@@ -384,8 +391,8 @@ def test_names_of_the_seeds_that_mean_nothing_here_are_explained() -> None:
 
 
 def test_names_of_the_seeds_that_are_read_are_named_with_their_successors() -> None:
-    assert renamed({"CELERY_SCHEDULE_MONTHLY_FETCH": "", "HOME": "/", "SCHEDULE_SYNC": ""}) == [
-        "CELERY_SCHEDULE_MONTHLY_FETCH is now SCHEDULE_FULL"
+    assert renamed({"CELERY_SCHEDULE_WEEKLY_GITHUB": "", "HOME": "/", "SCHEDULE_SYNC": ""}) == [
+        "CELERY_SCHEDULE_WEEKLY_GITHUB is now SCHEDULE_GITHUB"
     ]
     both = {"CELERY_SCHEDULE_RSS_PROJECTS": "", "SCHEDULE_FEEDS": ""}
     assert renamed(both) == ["CELERY_SCHEDULE_RSS_PROJECTS is now SCHEDULE_FEEDS; the latter counts"]
