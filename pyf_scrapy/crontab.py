@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import math
 import re
+from bisect import bisect_left
+from collections.abc import Iterator
 from datetime import UTC, datetime, tzinfo
+from itertools import islice, takewhile
 from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
@@ -70,17 +73,24 @@ class Crontab:
         return math.inf
 
     def runs_a_day(self, moment: float) -> int:
-        """How often it is due in the 24 hours that begin when it is due next after `moment`.
+        """The most runs in 24 hours, of the week that begins when it is due next after `moment`; in UTC."""
+        end = self.next_after(moment, UTC) + 7 * DAY
+        times = list(takewhile(lambda at: at < end, self._times(moment)))
+        return max((bisect_left(times, at + DAY) - index for index, at in enumerate(times)), default=0)
 
-        In UTC, whose days are all equally long.
+    def longest_round(self, moment: float) -> float:
+        """The most seconds until as many runs have begun as there are in a day (at least one); in UTC.
+
+        Of what comes each hour that is a day, of what comes on workdays only three. At least 60 runs after
+        `moment` are looked at, and those of 8 days with runs.
         """
-        at = self.next_after(moment, UTC)
-        end = at + DAY
-        count = 0
-        while at < end:
-            count += 1
-            at = self.next_after(at, UTC)
-        return count
+        runs = max(1, self.runs_a_day(moment))
+        times = list(islice(self._times(moment), 8 * runs + 60))
+        return max(end - at for at, end in zip(times, times[runs:], strict=False))
+
+    def _times(self, moment: float) -> Iterator[float]:
+        """When it is due after `moment`, in UTC, whose days are all equally long."""
+        return (found.timestamp() for found in CronSim(self.text, datetime.fromtimestamp(moment, UTC)))
 
 
 def _is_part(text: str) -> bool:

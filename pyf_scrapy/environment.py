@@ -38,6 +38,7 @@ RENAMED: Mapping[str, str] = {
     "PYPI_RATE_LIMIT_DELAY": "use PYPI_MAX_RPS (1 / the delay)",
     "PYPI_DISCOVERY": "not needed: PyPI's simple index has every name",
     "GITHUB_COOLOFFTIME": "use GITHUB_REQUEST_DELAY; GitHub says itself when to pause",
+    "CELERY_SCHEDULE_MONTHLY_FETCH": "not needed: serials tell what changed; SCHEDULE_FULL fetches all again",
     "CELERY_SCHEDULE_*": "use SCHEDULE_* and `scrapy schedule`",
     "CELERY_*": "not needed: there is no Celery",
     "BIGQUERY_*": "not needed: PyPI's simple index has every name",

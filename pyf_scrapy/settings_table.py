@@ -113,9 +113,10 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         "STATUS_MAX_REFRESH_LAG",
-        90_000.0,
+        None,
         "float",
-        "seconds since the package verified longest ago was, where refreshes run at all; 0 = no limit",
+        "seconds since the package verified longest ago was, where refreshes run at all; 0 = no limit "
+        "(default: 90000, or more when SCHEDULE_REFRESH gives all packages a turn in more than a day)",
         "Limits",
     ),
     Setting(
@@ -304,7 +305,6 @@ SETTINGS: tuple[Setting, ...] = (
         "cron",
         "when it fetches everything again, changed or not; not needed, because serials tell what changed",
         "Schedule",
-        former=("CELERY_SCHEDULE_MONTHLY_FETCH",),
     ),
     Setting(
         "SCHEDULE_TIMEZONE",

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pyf_scrapy.crontab import Crontab, time_zone
+from pyf_scrapy.crontab import DAY, Crontab, time_zone
 
 BERLIN = ZoneInfo("Europe/Berlin")
 
@@ -86,7 +86,21 @@ class TestReading:
             "0 9-17 * * 1-5": 9,
         }
         for text, count in expected.items():
-            assert Crontab(text).runs_a_day(1_764_400_000) == count, text
+            for moment in (1_764_400_000, 1_764_400_000 - DAY, 1_764_345_000):  # a Saturday and Fridays
+                assert Crontab(text).runs_a_day(moment) == count, text
+
+    def test_the_longest_round(self) -> None:
+        expected = {
+            "* * * * *": DAY,
+            "5 * * * *": DAY,
+            "0 8,20 * * *": DAY,
+            "0 9-17 * * 1-5": 3 * DAY,
+            "0 2 * * 0": 7 * DAY,
+            "0 3 1 * *": 31 * DAY,
+        }
+        for text, seconds in expected.items():
+            assert Crontab(text).longest_round(1_764_400_000) == seconds, text
+        assert Crontab("0 0 29 2 *").longest_round(3_600_000_000) == 2921 * DAY, "2100 has none"
 
 
 class TestClocksThatChange:

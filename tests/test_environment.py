@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +133,10 @@ class TestValues:
         both = read(CELERY_SCHEDULE_WEEKLY_GITHUB="0 5 * * 0", SCHEDULE_GITHUB="0 6 * * *")
         assert both["SCHEDULE_GITHUB"] == "0 6 * * *"
         assert read(CELERY_SCHEDULE_WEEKLY_GITHUB="0 5 * * 0", SCHEDULE_GITHUB="")["SCHEDULE_GITHUB"] == ""
+
+    def test_a_monthly_full_fetch_of_the_seeds_is_not_taken_over(self) -> None:
+        """It would fetch all of PyPI for days, each month, for nothing."""
+        assert read(CELERY_SCHEDULE_MONTHLY_FETCH="0 3 1 * *")["SCHEDULE_FULL"] == ""
 
     @pytest.mark.parametrize(
         ("releases", "projects", "feeds"),
@@ -368,12 +374,15 @@ def test_names_of_the_seeds_that_mean_nothing_here_are_explained() -> None:
         {
             "PYPI_MAX_WORKERS": "20",
             "CELERY_SCHEDULE_OTHER": "x",
+            "CELERY_SCHEDULE_MONTHLY_FETCH": "0 3 1 * *",
             "CELERY_SCHEDULE_RSS_PROJECTS": "x",
             "CELERY_WORKER_POOL": "y",
             "HOME": "/",
         }
     )
     assert hints == [
+        "CELERY_SCHEDULE_MONTHLY_FETCH is not used; not needed: serials tell what changed; SCHEDULE_FULL "
+        "fetches all again",
         "CELERY_SCHEDULE_OTHER is not used; use SCHEDULE_* and `scrapy schedule`",
         "CELERY_WORKER_POOL is not used; not needed: there is no Celery",
         "PYPI_MAX_WORKERS is not used; use PYPI_CONCURRENCY",
@@ -382,8 +391,8 @@ def test_names_of_the_seeds_that_mean_nothing_here_are_explained() -> None:
 
 
 def test_names_of_the_seeds_that_are_read_are_named_with_their_successors() -> None:
-    assert renamed({"CELERY_SCHEDULE_MONTHLY_FETCH": "", "HOME": "/", "SCHEDULE_SYNC": ""}) == [
-        "CELERY_SCHEDULE_MONTHLY_FETCH is now SCHEDULE_FULL"
+    assert renamed({"CELERY_SCHEDULE_WEEKLY_GITHUB": "", "HOME": "/", "SCHEDULE_SYNC": ""}) == [
+        "CELERY_SCHEDULE_WEEKLY_GITHUB is now SCHEDULE_GITHUB"
     ]
     both = {"CELERY_SCHEDULE_RSS_PROJECTS": "", "SCHEDULE_FEEDS": ""}
     assert renamed(both) == ["CELERY_SCHEDULE_RSS_PROJECTS is now SCHEDULE_FEEDS; the latter counts"]
@@ -424,6 +433,44 @@ def test_every_variable_of_the_seeds_is_a_setting_or_explained() -> None:
         "DEFAULT_PROFILE",
     ]
     assert [name for name in seeds if name not in variables() and not obsolete({name: "x"})] == []
+
+
+class TestMakefile:
+    """`make demo` and `make test` must not use the services, limits and data of whoever types them."""
+
+    def cleared(self, names: set[str]) -> set[str]:
+        (line,) = (
+            line for line in (ROOT / "Makefile").read_text().splitlines() if line.startswith("CLEAN = ")
+        )
+        (script,) = re.findall(r"sed -nE '(.+?)'", line)
+        environ = "".join(f"{name}=x=y\n" for name in names)
+        done = subprocess.run(
+            ["sed", "-nE", script.replace("$$", "$")],
+            input=environ,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return set(done.stdout.replace("-u ", "").split())
+
+    def test_it_clears_all_settings(self) -> None:
+        names = variables() | {"CELERY_SCHEDULE_MONTHLY_FETCH", "PYF_SEED"}
+        assert self.cleared(names) == names
+
+    def test_and_nothing_that_python_or_a_test_needs(self) -> None:
+        assert not self.cleared(
+            {
+                "PATH",
+                "HOME",
+                "TMPDIR",
+                "LANG",
+                "HTTPS_PROXY",
+                "PIP_INDEX_URL",
+                "SSL_CERT_FILE",
+                "CI",
+                "COLUMNS",
+            }
+        )
 
 
 def test_a_mistyped_setting_is_named() -> None:

@@ -12,6 +12,7 @@ from pyf_scrapy.environment import read_environment
 from pyf_scrapy.exceptions import UsageProblem
 from pyf_scrapy.status.limits import LimitCheck, Limits, judge
 
+NOW = 1_795_953_600  # a Sunday, 12:00
 LIMITS = Limits(coverage=0.9, feeds=60, index=100, refresh=200)
 #: What is just within all limits.
 WITHIN: dict[str, Any] = {
@@ -85,6 +86,22 @@ def test_the_limits_are_settings(tmp_path: Path) -> None:
         "STATUS_MAX_INDEX_LAG": "2",
         "STATUS_MAX_REFRESH_LAG": "0",
     }
-    assert Limits.from_settings(read_environment(given, tmp_path)) == Limits(0.5, 1, 2, 0)
+    assert Limits.from_settings(read_environment(given, tmp_path), NOW) == Limits(0.5, 1, 2, 0)
     with pytest.raises(UsageProblem, match=r"STATUS_MIN_COVERAGE=.* must be a number from 0 to 1"):
-        Limits.from_settings({"STATUS_MIN_COVERAGE": "99.9"})
+        Limits.from_settings({"STATUS_MIN_COVERAGE": "99.9"}, NOW)
+
+
+@pytest.mark.parametrize(
+    ("given", "hours"),
+    [
+        ({}, 25),
+        ({"SCHEDULE_REFRESH": ""}, 25),  # somebody else starts it
+        ({"SCHEDULE_REFRESH": "0 3 * * *"}, 25),
+        ({"CELERY_SCHEDULE_WEEKLY_REFRESH": "0 2 * * 0"}, 7 * 25),
+        ({"SCHEDULE_REFRESH": "0 9-17 * * 1-5"}, 3 * 25),
+        ({"SCHEDULE_REFRESH": "0 2 * * 0", "STATUS_MAX_REFRESH_LAG": "7200"}, 2),
+    ],
+)
+def test_a_refresh_is_late_by_its_own_times(tmp_path: Path, given: dict[str, str], hours: int) -> None:
+    """Who brings a weekly refresh along would be woken up on six days of seven."""
+    assert Limits.from_settings(read_environment(given, tmp_path), NOW).refresh == hours * 3600

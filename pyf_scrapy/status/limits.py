@@ -7,7 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pyf_scrapy.crontab import DAY, Crontab
+from pyf_scrapy.setting_types import Value
 from pyf_scrapy.settings_table import SETTINGS
+
+_MARGIN = 25 / 24  # of the time in which all packages have their turn: for what a run itself takes
 
 
 @dataclass(frozen=True)
@@ -20,13 +24,16 @@ class Limits:
     refresh: float
 
     @classmethod
-    def from_settings(cls, settings: Mapping[str, Any]) -> Limits:
-        """The limits that are set. Raises UsageProblem: a value given with `-s` was not checked before."""
+    def from_settings(cls, settings: Mapping[str, Any], now: int) -> Limits:
+        """The limits that are set; that of the refresh else follows from its times. `now` is epoch seconds.
+
+        Raises UsageProblem: a value given with `-s` was not checked before.
+        """
         return cls(
             coverage=_number(settings, "STATUS_MIN_COVERAGE"),
             feeds=_number(settings, "STATUS_MAX_FEEDS_LAG"),
             index=_number(settings, "STATUS_MAX_INDEX_LAG"),
-            refresh=_number(settings, "STATUS_MAX_REFRESH_LAG"),
+            refresh=_refresh(settings, now),
         )
 
 
@@ -93,6 +100,18 @@ def _at_most(name: str, value: float | None, limit: float, *, without: bool) -> 
     return LimitCheck(name, value, limit or None, not limit or kept)
 
 
+def _refresh(settings: Mapping[str, Any], now: int) -> float:
+    if _value(settings, "STATUS_MAX_REFRESH_LAG") is not None:
+        return _number(settings, "STATUS_MAX_REFRESH_LAG")
+    when = _value(settings, "SCHEDULE_REFRESH")
+    return (Crontab(str(when)).longest_round(now) if when else DAY) * _MARGIN
+
+
 def _number(settings: Mapping[str, Any], name: str) -> float:
+    return float(str(_value(settings, name)))
+
+
+def _value(settings: Mapping[str, Any], name: str) -> Value:
     setting = next(setting for setting in SETTINGS if setting.name == name)
-    return float(str(setting.read(str(settings[name]), Path())))
+    value = settings[name]
+    return setting.read(None if value is None else str(value), Path())

@@ -31,7 +31,7 @@ def overview(
     `now` is epoch seconds; `collection` leaves the other collections out. Makes no store and starts no
     server. Raises StoreError, UsageProblem for a limit that is none.
     """
-    limits = Limits.from_settings(settings)
+    limits = Limits.from_settings(settings, now)
     found = Overview(str(settings["PYF_DATA_DIR"]), str(settings["PYPI_URL"]))
     if has_store(settings):
         found = _of_store(settings, found, now, collection, all_failures)
