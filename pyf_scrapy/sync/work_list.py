@@ -100,9 +100,9 @@ def work_list(
     `members` are names known to belong to a profile; `wanted` are to be fetched although their serial is
     stored (records or releases are missing), and so are those `queued`, before everything else, and those
     `failed`, which could not be fetched the last time: only an answer ends a failure. `packages` are those
-    whose facts are stored. An index of `last_serial` holds all that happened until then and does not know what
-    is stored with a higher serial: its silence about that proves nothing. `selected` narrows the names (the
-    argument `name=`).
+    whose facts are stored. An index of `last_serial` holds all that happened until then and does not know
+    what is stored with a higher serial: its silence about that proves nothing. `selected` narrows the names
+    (the argument `name=`).
     """
     work, later = WorkList(), WorkList()
 
