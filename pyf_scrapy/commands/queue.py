@@ -35,11 +35,12 @@ from pyf_scrapy.status import Purged, QueueStats, purge, purgeable, queue_stats
 #: What the store notes of names that were added here.
 SOURCE = "queue add"
 
-_FOUND_AGAIN = "what PyPI's index and the store differ in is found again by the next `scrapy crawl pypi`"
-_NOTHING_LOST = f"No work is lost: {_FOUND_AGAIN}."
+_FOUND_AGAIN = "what PyPI's index and the store differ in is found again by the next `scrapy crawl pypi`."
+_NOTHING_LOST = f"No work is lost: {_FOUND_AGAIN}"
 _LOST = (
-    f"Not lost: {_FOUND_AGAIN}. Lost are the other names: those whose serial has not moved since they were "
-    "checked, and those that the index does not list; `scrapy queue add NAME` asks for them again."
+    f"Not lost: {_FOUND_AGAIN}\n"
+    "Lost are the other names: those whose serial has not moved since they were checked, and those\n"
+    "that the index does not list. `scrapy queue add NAME` asks for them again."
 )
 
 _MOST_NAMES = 1_000_000  # more than PyPI has
