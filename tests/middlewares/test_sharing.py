@@ -196,7 +196,8 @@ async def test_what_happens_when_redis_is_killed_and_comes_back(
             assert client.zcard(f"pyf:users:{{{site.host}}}") == 2
     assert {*spiders[0].statuses.values(), *spiders[1].statuses.values()} == {200}
     for worker in workers:
-        alone = [at for at in worker.sent if lost < at < recovering]
+        # What was granted before is still due for a moment.
+        alone = [at for at in worker.sent if lost + 0.3 < at < recovering]
         assert len(alone) > 5, "a crawl does not fail for it"
         assert min(after - before for before, after in itertools.pairwise(alone)) >= 2 * INTERVAL - JITTER
     everything = workers[0].sent + workers[1].sent
