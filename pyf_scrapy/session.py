@@ -25,7 +25,7 @@ from pyf_scrapy.search.marks import Marking
 from pyf_scrapy.search.relevance import prepare_search
 from pyf_scrapy.search.switch import finish_switch
 from pyf_scrapy.store import Store
-from pyf_scrapy.store.locks import FileLock
+from pyf_scrapy.store.locks import Lock
 from pyf_scrapy.store.run_reports import Failures
 from pyf_scrapy.store.writer import StoreWriter
 
@@ -74,7 +74,7 @@ class Session:
         self.failures = Failures()
         self._opening = asyncio.Lock()
         self._opened = False
-        self._run_lock: FileLock | None = None
+        self._run_lock: Lock | None = None
         self._store: Store | None = None
         self._writer: StoreWriter | None = None
         self._connection: Connection | None = None
@@ -150,25 +150,27 @@ class Session:
                     mark.renew()
 
     async def close(self) -> None:
-        """Flush the writer, close everything, free the lock."""
+        """Flush the writer, free the lock, close everything."""
         if self._writer is not None:
             await self._writer.close()
         if self._connection is not None:
             await asyncio.to_thread(self._connection.close)
-        if self._store is not None:
-            self._store.close()
         if self._run_lock is not None:
             self._run_lock.release()
+        if self._store is not None:
+            self._store.close()
         self._opened = False
 
     def _open_store(self) -> None:
         self._store = open_store(self.settings)
-        lock = run_lock(self.settings, self.spider)
+        lock = run_lock(self._store, self.spider)
         if not lock.acquire(blocking=False):
             if self.shared:
                 return
-            raise AlreadyRunningError(f"the spider {self.spider} is already running in {self.data_dir}")
+            where = self._store.locks_at
+            raise AlreadyRunningError(f"the spider {self.spider} is already running in {where}")
         self._run_lock = lock
+        self._store.guard(lock)
 
     def _open_search(self) -> None:
         for target in self.targets:
@@ -311,6 +313,6 @@ def store_url(settings: Mapping[str, Any]) -> str:
     return str(settings.get("DATABASE_URL") or URL.create("sqlite", database=str(file)))
 
 
-def run_lock(settings: Mapping[str, Any], spider: str) -> FileLock:
+def run_lock(store: Store, spider: str) -> Lock:
     """The lock that a running spider holds."""
-    return FileLock(Path(settings["PYF_DATA_DIR"]) / "locks" / f"spider-{spider}.lock")
+    return store.lock(f"spider-{spider}")

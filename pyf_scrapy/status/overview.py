@@ -59,7 +59,7 @@ def _of_store(
             vanished=len(store.vanished()),
             lanes=lags(store, Path(settings["PYF_DATA_DIR"]), members, now),
             failed=store.failures(None if all_failures else LAST_FAILURES),
-            runs=[run_state(settings, store, run) for run in runs[:LAST_RUNS]],
+            runs=[run_state(store, run) for run in runs[:LAST_RUNS]],
         )
         known = {row.collection: store.documents_known(row.collection) for row in rows}
     asked = documents(settings, rows)

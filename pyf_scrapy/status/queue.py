@@ -88,7 +88,7 @@ def queue_stats(settings: Mapping[str, Any], spiders: Sequence[str], *, now: int
             postponed=postponed,
             running=[
                 Work(run.spider, run.arguments, run.started_at, max(now - run.started_at, 0))
-                for run in running(settings, store, spiders)
+                for run in running(store, spiders)
             ],
             seen=redis.seen if redis is not None else store.count_seen(now),
             redis=redis,

@@ -44,7 +44,7 @@ def run_list(settings: Mapping[str, Any], limit: int) -> list[RunLine]:
         return []
     folder = Path(settings["PYF_DATA_DIR"])
     with open_store(settings, of_any_pypi=True) as store:
-        return [_line(folder, run_state(settings, store, run)) for run in store.runs(limit)]
+        return [_line(folder, run_state(store, run)) for run in store.runs(limit)]
 
 
 def run_detail(settings: Mapping[str, Any], number: int) -> tuple[RunLine, Report | None]:
@@ -56,7 +56,7 @@ def run_detail(settings: Mapping[str, Any], number: int) -> tuple[RunLine, Repor
         with open_store(settings, of_any_pypi=True) as store:
             run = store.run(number)
             if run is not None:
-                line = _line(Path(settings["PYF_DATA_DIR"]), run_state(settings, store, run))
+                line = _line(Path(settings["PYF_DATA_DIR"]), run_state(store, run))
                 return line, read_report(Path(line.report)) if line.report is not None else None
     raise UsageProblem(f"there is no run {number}; `scrapy status --runs` lists them")
 

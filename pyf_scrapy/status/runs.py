@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,23 +44,23 @@ def rate(runs: Sequence[Run], ceiling: float) -> float | None:
     return ceiling or None
 
 
-def running(settings: Mapping[str, Any], store: Store, spiders: Iterable[str]) -> list[RunState]:
-    """The runs of these spiders that are under way in this data folder, the longest one first."""
+def running(store: Store, spiders: Iterable[str]) -> list[RunState]:
+    """The runs of these spiders that are under way with this store, the longest one first."""
     # Of one that never ran here the store would be searched to its beginning.
-    known = [spider for spider in spiders if run_lock(settings, spider).path.exists()]
+    known = [spider for spider in spiders if run_lock(store, spider).in_use()]
     last = [run for spider in known for run in store.runs(1, spider=spider) if run.finished_at is None]
-    states = [run_state(settings, store, run) for run in last]
+    states = [run_state(store, run) for run in last]
     return sorted(
         (state for state in states if state.outcome == "running"), key=lambda state: state.started_at
     )
 
 
-def run_state(settings: Mapping[str, Any], store: Store, run: Run) -> RunState:
+def run_state(store: Store, run: Run) -> RunState:
     """What became of a run; of one without an end, whether it still runs."""
     outcome = None
     if run.finished_at is None:
         is_last = store.runs(1, spider=run.spider)[0].id == run.id
-        outcome = "running" if is_last and _is_locked(settings, run.spider) else "killed"
+        outcome = "running" if is_last and run_lock(store, run.spider).in_use() else "killed"
         # It may have ended between the two looks.
         run = store.run(run.id) or run
     return RunState(
@@ -80,12 +80,3 @@ def _outcome(run: Run) -> str:
         return "interrupted"
     unfinished = "with errors" if run.reason == "finished" else "not done"
     return {0: "done", 3: "some failed"}.get(run.exit_code or 0, unfinished)
-
-
-def _is_locked(settings: Mapping[str, Any], spider: str) -> bool:
-    """Whether a process of the spider lives: its lock can only be tried by taking it for a moment."""
-    lock = run_lock(settings, spider)
-    if lock.acquire(blocking=False):
-        lock.release()
-        return False
-    return True

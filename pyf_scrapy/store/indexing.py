@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
-from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import msgspec
 from sqlalchemy import BindParameter, Connection, bindparam, delete, select, update
 
-from pyf_scrapy.exceptions import StoreError
 from pyf_scrapy.store.database import chunks
-from pyf_scrapy.store.locks import FileLock
 from pyf_scrapy.store.part import NAMES, AnyRow, StorePart, read_meta
 from pyf_scrapy.store.records import CollectionRow, Indexed, Shape
 from pyf_scrapy.store.tables import collections, indexed
@@ -35,8 +30,6 @@ _DOUBT_ALL = update(indexed).where(indexed.c.collection == _COLLECTION).values(i
 
 class Indexing(StorePart):
     """The methods of `Store` about collections and what they hold."""
-
-    _folder: Path | None
 
     def open_collection(
         self,
@@ -149,13 +142,13 @@ class Indexing(StorePart):
         b"", so that a killed sender leaves no document behind that nobody knows.
         """
         with self._database.write() as connection:
-            known = _indexed(connection, collection, [name for name, _ in documents])
-            rows = {}
-            for name, ids in documents:
-                hashes = known[name].hashes if name in known else {}
-                known[name] = Indexed(None, hashes | dict.fromkeys(ids, b""))
-                rows[name] = _row(collection, name, known[name])
-            self._upsert(connection, rows)
+            self._doubt(connection, collection, documents)
+
+    def doubt_index(self, collection: str, documents: Sequence[tuple[str, Iterable[str]]]) -> None:
+        """`begin_index` for what was sent when the lock under which that was done is lost: their state is
+        unknown, whatever another sender has noted since."""
+        with self._database.write(guarded=False) as connection:
+            self._doubt(connection, collection, documents)
 
     def finish_index(self, collection: str, packages: Sequence[tuple[str, int, Mapping[str, bytes]]]) -> None:
         """Note that the collection holds exactly these documents of packages, made from these revisions."""
@@ -172,21 +165,16 @@ class Indexing(StorePart):
             for some in chunks(names):
                 connection.execute(_FORGET, {"of": collection, "names": some})
 
-    @contextlib.contextmanager
-    def index_lock(self, collection: str, timeout: float | None = None) -> Iterator[None]:
-        """Be the only one, of all processes and threads, that writes to the collection; not reentrant.
-
-        Waits for another holder, `timeout` seconds at most, then raises StoreError.
-        """
-        if self._folder is None:
-            raise StoreError("no folder for lock files: set PYF_DATA_DIR")
-        lock = FileLock(self._folder / "locks" / f"index-{quote(collection, safe='')}.lock")
-        if not lock.acquire(timeout=timeout):
-            raise StoreError(f"collection {collection}: another process has been writing to it for too long")
-        try:
-            yield
-        finally:
-            lock.release()
+    def _doubt(
+        self, connection: Connection, collection: str, documents: Sequence[tuple[str, Iterable[str]]]
+    ) -> None:
+        known = _indexed(connection, collection, [name for name, _ in documents])
+        rows = {}
+        for name, ids in documents:
+            hashes = known[name].hashes if name in known else {}
+            known[name] = Indexed(None, hashes | dict.fromkeys(ids, b""))
+            rows[name] = _row(collection, name, known[name])
+        self._upsert(connection, rows)
 
     def _compare(
         self, connection: Connection, collection: str, present: Mapping[str, Set[str]], *, trusted: bool

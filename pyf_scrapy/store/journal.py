@@ -85,9 +85,9 @@ class Journal(Waiting):
         return number
 
     def finish_run(self, run: int, reason: str, exit_code: int, stats: Mapping[str, Any], at: int) -> None:
-        """Note how a run ended. `stats` must be JSON."""
+        """Note how a run ended, also of one that has lost its lock. `stats` must be JSON."""
         values = {"reason": reason, "exit_code": exit_code, "stats": dict(stats), "finished_at": at}
-        with self._database.write() as connection:
+        with self._database.write(guarded=False) as connection:
             connection.execute(update(runs).where(runs.c.id == run).values(**values))
 
     def runs(self, limit: int | None = None, *, spider: str | None = None) -> list[Run]:

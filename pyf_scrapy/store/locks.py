@@ -1,4 +1,7 @@
-"""Locks between processes that the kernel frees, however their holder ends."""
+"""Locks between processes that are freed however their holder ends: on one machine, by its kernel.
+
+Those between machines are in `advisory`.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,40 @@ import time
 import weakref
 from pathlib import Path
 from types import TracebackType
+from typing import Protocol, Self
 
 from pyf_scrapy.exceptions import StoreError
 
 _POLL = 0.05  # seconds between two tries while a timeout runs
+
+
+class Lock(Protocol):
+    """An exclusive lock between processes and between threads; not reentrant. Errors are StoreError."""
+
+    @property
+    def held(self) -> bool:
+        """Whether this object has taken the lock."""
+
+    def acquire(self, blocking: bool = True, timeout: float | None = None) -> bool:
+        """Take the lock; wait for it as long as needed, `timeout` seconds, or (`blocking=False`) not at all.
+
+        Returns whether the lock is held now.
+        """
+
+    def release(self) -> None:
+        """Give the lock back; without effect when it is not held."""
+
+    def ensure_held(self) -> None:
+        """Raise StoreError when the lock was lost since it was taken, and may be somebody else's by now."""
+
+    def in_use(self) -> bool:
+        """Whether anybody holds the lock."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
 
 
 class FileLock:
@@ -59,6 +92,20 @@ class FileLock:
         _held.discard(self)
         if fd is not None:
             os.close(fd)
+
+    def ensure_held(self) -> None:
+        """Without effect: the kernel takes no lock away."""
+
+    def in_use(self) -> bool:
+        """Whether anybody holds the lock. It can only be tried by taking it for a moment."""
+        if self.held:
+            return True
+        if not self.path.exists():
+            return False
+        if not self.acquire(blocking=False):
+            return True
+        self.release()
+        return False
 
     def __enter__(self) -> FileLock:
         self.acquire()

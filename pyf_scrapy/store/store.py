@@ -17,6 +17,7 @@ from pyf_scrapy.store.indexing import Indexing
 from pyf_scrapy.store.journal import Journal
 from pyf_scrapy.store.lanes import Lanes
 from pyf_scrapy.store.links import Links
+from pyf_scrapy.store.locking import Locking
 from pyf_scrapy.store.locks import FileLock
 from pyf_scrapy.store.queue import Queue
 from pyf_scrapy.store.rebuilding import Rebuilding
@@ -26,20 +27,31 @@ from pyf_scrapy.store.standings import Standings
 
 
 class Store(
-    Facts, Saving, Standings, Repositories, Links, Downloads, Lanes, Queue, Indexing, Rebuilding, Journal
+    Facts,
+    Saving,
+    Standings,
+    Repositories,
+    Links,
+    Downloads,
+    Lanes,
+    Queue,
+    Indexing,
+    Rebuilding,
+    Locking,
+    Journal,
 ):
     """The facts, their revisions and what the index has of them. Thread-safe, for any number of processes.
 
     `url` is a SQLAlchemy URL (sqlite:////PATH or postgresql+psycopg://...). `pypi_url` is whose facts these
-    are; the store remembers the first and refuses another. `folder` is where lock files go, by default
-    that of the SQLite file. Not for use across a fork: open it in the process that uses it. All methods
-    raise StoreError, UnstorableError for data that cannot be stored.
+    are; the store remembers the first and refuses another. `folder` is where the lock files of a SQLite store
+    go, by default that of its file. Not for use across a fork: open it in the process that uses it. All
+    methods raise StoreError, UnstorableError for data that cannot be stored.
     """
 
     def __init__(self, url: str, *, pypi_url: str | None = None, folder: Path | None = None) -> None:
         self._database = Database(url)
         file = self._database.file
-        self._folder = folder or (file.parent if file is not None else None)
+        self._lock_folder = None if file is None else (folder or file.parent) / "locks"
         self._classifiers = ClassifierCodec(self._database)
         try:
             self._open(pypi_url)
@@ -66,7 +78,7 @@ class Store(
         self._database.copy(path)
 
     def close(self) -> None:
-        """Close all connections."""
+        """Close all connections. Give locks back before."""
         self._database.close()
 
     def __enter__(self) -> Store:

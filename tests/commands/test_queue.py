@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from pyf_scrapy.profiles import load_profiles
-from pyf_scrapy.session import run_lock
 from pyf_scrapy.store import Check, Failure, Store
 from pyf_scrapy.store.index_file import IndexFile
 from tests.commands.world import Run, World, run_in
@@ -156,7 +155,7 @@ class TestStats:
             store.finish_run(store.start_run("rss", {}, 1_700_000_000), "finished", 0, {}, 1_700_000_001)
             store.start_run("project", {}, 1_700_000_000)  # killed
             store.start_run("pypi", {"profile": "plone"}, int(time.time()) - 3600)
-        with run_lock(busy.values, "pypi"), run_lock(busy.values, "rss"):
+        with busy.running("pypi", "rss"):
             assert run_in(busy, "queue", "stats", "--json") == 0
             (work,) = json.loads(capsys.readouterr().out)["running"]
             assert (work["spider"], work["arguments"]) == ("pypi", {"profile": "plone"})

@@ -9,7 +9,6 @@ from dataclasses import replace
 
 import pytest
 
-from pyf_scrapy.session import run_lock
 from pyf_scrapy.status import rate
 from pyf_scrapy.store import Check
 from pyf_scrapy.store import Run as StoredRun
@@ -176,7 +175,7 @@ def test_a_killed_run_is_told_from_a_running_one(half: Place, capsys: Capture) -
         assert run_in(half, "status", "--json") == 0
         return [run["outcome"] for run in json.loads(capsys.readouterr().out)["runs"]]
 
-    with run_lock(half.values, "pypi"):
+    with half.running("pypi"):
         assert outcomes() == ["running", "interrupted"]
     assert outcomes() == ["killed", "interrupted"]
 

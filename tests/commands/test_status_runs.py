@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from pyf_scrapy.session import run_lock
 from pyf_scrapy.store.run_reports import Failures, read_report, report_path, write_report
 from tests.commands.world import Run, World, run_in
 from tests.crawling import Place
@@ -45,7 +44,7 @@ def test_the_runs_are_listed_the_last_one_first(
     ran: Place, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "140")
-    with run_lock(ran.values, "pypi"):
+    with ran.running("pypi"):
         assert run_in(ran, "status", "--runs") == 0
     rows = lines(capsys.readouterr().out)
     assert list(rows) == ["4", "3", "2", "1"]

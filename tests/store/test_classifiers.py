@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,8 +19,10 @@ from .samples import check
 
 
 @pytest.fixture
-def codec(store: Store, url: str) -> ClassifierCodec:
-    return ClassifierCodec(Database(url))
+def codec(store: Store, url: str) -> Iterator[ClassifierCodec]:
+    database = Database(url)
+    yield ClassifierCodec(database)
+    database.close()
 
 
 def test_any_classifiers_come_back_as_they_were(codec: ClassifierCodec) -> None:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import tempfile
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
@@ -19,6 +18,7 @@ import pyf_scrapy
 from pyf_scrapy.metadata.repository_proof import Proof
 from pyf_scrapy.store import RepositoryState, Store
 
+from .machines import run_machine
 from .samples import downloads, facts, gone, link, repository
 
 CHECKOUT = Path(pyf_scrapy.__file__).parents[1]
@@ -32,16 +32,16 @@ FEW = st.none() | st.integers(0, 2)
 class Enriching(RuleBasedStateMachine):
     """A revision rises exactly when what documents can show of the stored facts changed."""
 
-    def __init__(self) -> None:
+    def __init__(self, url: str) -> None:
         super().__init__()
-        self.folder = tempfile.TemporaryDirectory()
+        self.url = url
         self.now = 1000
         self.serial = 10
         self.fetched: dict[str, int] = {}
 
     @initialize()
     def open(self) -> None:
-        self.store = Store(f"sqlite:///{Path(self.folder.name) / 'pyf.sqlite'}")
+        self.store = Store(self.url)
         self.store.save_packages([facts("1.0", name=name, uploaded=1) for name in "ab"])
         self.shown, self.revisions = self._shown(), self.store.revisions("ab")
 
@@ -135,7 +135,6 @@ class Enriching(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         self.store.close()
-        self.folder.cleanup()
 
     def _at(self, age: int) -> int:
         self.now += 1
@@ -164,8 +163,8 @@ class Enriching(RuleBasedStateMachine):
         return shown
 
 
-TestEnriching = Enriching.TestCase
-TestEnriching.settings = settings(max_examples=20, stateful_step_count=20, deadline=None)
+def test_any_enrichment(new_url: Callable[[], str]) -> None:
+    run_machine(Enriching, new_url, examples=20)
 
 
 ROUNDS = 15

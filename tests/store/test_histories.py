@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
+from collections.abc import Callable
 from typing import NamedTuple
 
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from pyf_scrapy.profiles import Profile
 from pyf_scrapy.store import UNLISTED_SERIAL, Event, Standing, Store, Verified
 
+from .machines import run_machine
 from .samples import PLONE, check, facts, gone, verified
 
 PROFILE = Profile(key="plone", name="Plone", classifiers=("Framework :: Plone",))
@@ -34,9 +33,9 @@ class Shown(NamedTuple):
 class Histories(RuleBasedStateMachine):
     """Saves, checks, removals and verifications in any order; the index takes what is dirty now and then."""
 
-    def __init__(self) -> None:
+    def __init__(self, url: str) -> None:
         super().__init__()
-        self.folder = tempfile.TemporaryDirectory()
+        self.url = url
         self.serials: dict[str, int] = {}
         self.statuses: dict[str, str] = {}
         self.packages: set[str] = set()
@@ -47,7 +46,7 @@ class Histories(RuleBasedStateMachine):
 
     @initialize()
     def open(self) -> None:
-        self.store = Store(f"sqlite:///{Path(self.folder.name) / 'pyf.sqlite'}")
+        self.store = Store(self.url)
 
     @rule(
         name=NAMES,
@@ -166,7 +165,6 @@ class Histories(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         self.store.close()
-        self.folder.cleanup()
 
     def _serial(self, name: str, grows: int) -> int:
         self.now += 10
@@ -212,5 +210,5 @@ def _after(event: Event, before: tuple[str, str] | None) -> tuple[str, str]:
     return statuses.get(event.kind, status), marker
 
 
-TestHistories = Histories.TestCase
-TestHistories.settings = settings(max_examples=20, stateful_step_count=20, deadline=None)
+def test_any_history(new_url: Callable[[], str]) -> None:
+    run_machine(Histories, new_url, examples=20)

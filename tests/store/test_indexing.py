@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +10,6 @@ import pytest
 from pyf_scrapy.exceptions import StoreError
 from pyf_scrapy.profiles import Profile
 from pyf_scrapy.store import CollectionRow, Indexed, Store
-from pyf_scrapy.store.locks import FileLock
 
 from .samples import facts
 
@@ -183,8 +181,3 @@ def test_one_writer_per_collection(store: Store, url: str) -> None:
         raise ZeroDivisionError
     with store.index_lock("plone", timeout=5):
         pass
-
-
-def test_locks_go_to_the_folder_given(url: str, tmp_path: Path) -> None:
-    with Store(url, folder=tmp_path / "here") as store, store.index_lock("plone"):
-        assert not FileLock(tmp_path / "here" / "locks" / "index-plone.lock").acquire(blocking=False)

@@ -1,4 +1,4 @@
-"""File locks: what fails here lets two runs write at once, or locks a user out after a crash."""
+"""Locks: what fails here lets two runs write at once, or locks a user out after a crash."""
 
 from __future__ import annotations
 
@@ -8,20 +8,22 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 import pyf_scrapy
 from pyf_scrapy.exceptions import StoreError
+from pyf_scrapy.store import Store
 from pyf_scrapy.store.locks import FileLock
 
 HOLD = """
-import sys, time, pathlib
-from pyf_scrapy.store.locks import FileLock
-lock = FileLock(pathlib.Path(sys.argv[1]))
-print(lock.acquire(blocking=False), flush=True)
-time.sleep(60)
+import sys, time
+from pyf_scrapy.store import Store
+with Store(sys.argv[1]) as store:
+    print(store.lock("one").acquire(blocking=False), flush=True)
+    time.sleep(60)
 """
 
 
@@ -30,45 +32,80 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "locks" / "one.lock"
 
 
-def test_it_excludes_and_is_given_back(path: Path) -> None:
-    first, second = FileLock(path), FileLock(path)
+def test_it_excludes_and_is_given_back(store: Store) -> None:
+    first, second = store.lock("one"), store.lock("one")
+    assert not first.in_use()
     assert first.acquire()
     assert first.held
+    assert not second.held
+    assert first.in_use()
+    assert second.in_use()
+    assert not store.lock("another").in_use()
     assert not second.acquire(blocking=False)
     began = time.monotonic()
     assert not second.acquire(timeout=0.15)
     assert time.monotonic() - began >= 0.15
     assert not second.held
+    first.ensure_held()
     first.release()
     first.release()
     with second:
         assert not first.acquire(blocking=False)
     assert not second.held
-    assert path.exists(), "whoever waits for a removed file would not exclude the next one"
+    assert not second.in_use()
 
 
-def test_waiting_ends_when_it_is_given_back(path: Path) -> None:
-    lock = FileLock(path)
+def test_waiting_ends_when_it_is_given_back(store: Store) -> None:
+    lock = store.lock("one")
     lock.acquire()
     timer = threading.Timer(0.2, lock.release)
     timer.start()
-    assert FileLock(path).acquire(timeout=10)
+    second = store.lock("one")
+    assert second.acquire(timeout=10)
     timer.join()
+    second.release()
 
 
-def test_the_kernel_frees_it(path: Path) -> None:
+def test_one_of_many_threads_has_it(url: str) -> None:
+    inside: list[int] = []
+
+    def work(number: int) -> None:
+        with Store(url) as store:
+            for _ in range(10):
+                with store.lock("one"):
+                    inside.append(number)
+                    assert inside == [number]
+                    inside.clear()
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(work, range(4)))
+
+
+def test_it_is_freed_when_its_holder_is_killed(store: Store, url: str) -> None:
     holder = subprocess.Popen(
-        [sys.executable, "-c", HOLD, path],
+        [sys.executable, "-c", HOLD, url],
         cwd=Path(pyf_scrapy.__file__).parents[1],
         stdout=subprocess.PIPE,
         text=True,
     )
+    lock = store.lock("one")
     with holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "True\n"
-        assert not FileLock(path).acquire(blocking=False)
+        assert not lock.acquire(blocking=False)
+        assert lock.in_use()
         holder.send_signal(signal.SIGKILL)
-        assert FileLock(path).acquire(timeout=10)
+        assert lock.acquire(timeout=10)
+    lock.release()
+
+
+def test_the_file_stays(path: Path) -> None:
+    """Whoever waits for a removed file would not exclude the next one."""
+    assert not FileLock(path).in_use()
+    assert not path.exists(), "to look makes nothing"
+    with FileLock(path):
+        pass
+    assert path.exists()
 
 
 def test_a_program_started_meanwhile_does_not_keep_it(path: Path) -> None:

@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
-from sqlalchemy import URL, create_engine, make_url, text
+import typesense
 
 from pyf_scrapy.commands.output import ExitCode
 from pyf_scrapy.exceptions import StoreError
 from pyf_scrapy.replica.options import Options
 from pyf_scrapy.replica.runner import Handle, running_replica
+from pyf_scrapy.search.batches import Batch, Entry
+from pyf_scrapy.search.changes import Change
+from pyf_scrapy.search.connection import Connection, TypesenseSettings
 from pyf_scrapy.search.embedded import Server
-from pyf_scrapy.store import Store, UnstorableError
+from pyf_scrapy.store import Indexed, Store, UnstorableError, schema
 from tests.commands.world import run_in
 from tests.crawling import Place
-from tests.postgresql import program, running_postgresql
+from tests.postgresql import Postgresql
 
-pytestmark = pytest.mark.skipif(program("initdb") is None, reason="PostgreSQL is not installed")
+from .databases import columns, execute
+from .samples import check
+
+T = TypeVar("T")
 
 OPTIONS = Options(projects=60, members={"plone": 20}, only_members=True, most_releases=6, missing=0)
 
@@ -31,17 +39,16 @@ def replica() -> Iterator[Handle]:
         yield replica
 
 
-@pytest.fixture(scope="module")
-def database() -> Iterator[str]:
-    with running_postgresql() as url:
-        yield url
+@pytest.fixture
+def url(postgresql: Postgresql) -> str:
+    return postgresql.new_url()
 
 
 @pytest.fixture
-def place(tmp_path: Path, replica: Handle, empty_index: Server, database: str) -> Place:
+def place(tmp_path: Path, replica: Handle, empty_index: Server, url: str) -> Place:
     services = {"GITHUB_API_URL": replica.github_url, "PYPISTATS_URL": replica.pypistats_url}
     limits = {"GITHUB_REQUEST_DELAY": 0, "PYPISTATS_RATE_LIMIT_DELAY": 0}
-    return Place(tmp_path, replica.url, empty_index, {"DATABASE_URL": database, **services, **limits})
+    return Place(tmp_path, replica.url, empty_index, {"DATABASE_URL": url, **services, **limits})
 
 
 async def test_every_spider_and_status_and_verify_work_with_it(place: Place, replica: Handle) -> None:
@@ -71,26 +78,78 @@ async def test_every_spider_and_status_and_verify_work_with_it(place: Place, rep
     assert verified == ExitCode.OK
 
 
-def execute(url: URL, statement: str) -> None:
-    """As somebody else, who leaves again."""
-    engine = create_engine(url)
-    with engine.begin() as connection:
-        connection.execute(text(statement))
-    engine.dispose()
-
-
-def test_what_cannot_be_stored_costs_itself_only_what_else_fails_ends_the_crawl(
-    database: str, tmp_path: Path
+async def test_one_run_of_a_spider_on_all_machines(
+    place: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    url = make_url(database).update_query_dict({"options": "-csearch_path=other"})
-    execute(url, "CREATE SCHEMA other")
-    with Store(url.render_as_string(), folder=tmp_path) as store:
-        with pytest.raises(UnstorableError):
-            store.remember("a\x00b", 1)
+    """Each has a data folder of its own."""
+    elsewhere = replace(place, folder=tmp_path / "elsewhere")
+    with elsewhere.store() as store:
+        store.start_run("pypi", {"profile": "plone"}, 1_800_000_000)
+    with elsewhere.running("pypi"):
+        crawled = await place.crawl("pypi", profile="plone")
+        assert crawled.outcome.exit_code == 75
+        assert run_in(place, "queue", "stats") == ExitCode.OK
+        assert "pypi profile=plone" in " ".join(capsys.readouterr().out.split())
+        assert run_in(place, "status", "--runs") == ExitCode.OK
+        assert "running" in capsys.readouterr().out
+        assert (await place.crawl("rss", profile="plone")).outcome.exit_code == 0
+    assert (await place.crawl("pypi", profile="plone")).outcome.exit_code == 0
+
+
+async def test_what_was_sent_under_a_lost_lock_is_in_doubt(place: Place, postgresql: Postgresql) -> None:
+    """Another machine may have taken over and noted newer documents as sent, before these came."""
+
+    class Losing(Connection):
+        def retried(self, operation: Callable[[typesense.Client], T]) -> T:
+            done = super().retried(operation)
+            postgresql.end_locks()
+            return done
+
+    assert (await place.crawl("pypi", profile="plone")).outcome.exit_code == 0
+    documents = place.documents("plone")
+    with place.store() as store, Losing(TypesenseSettings.from_settings(place.values)) as connection:
+        name = next(store.indexed_names("plone"))
+        before = store.indexed("plone", [name])[name].hashes
+        delete_all = Change(before=before, shape=store.shape("plone"))
+        entry = Entry.of(name, store.revisions([name])[name], delete_all)
+        with pytest.raises(StoreError, match="the lock index-plone was lost"):
+            await asyncio.to_thread(Batch(store, connection, "plone").send, [entry])
+        assert store.indexed("plone", [name]) == {name: Indexed(None, dict.fromkeys(before, b""))}
+    assert place.documents("plone").keys() == documents.keys() - before.keys()
+    assert (await place.crawl("pypi", profile="plone")).figures["packages_indexed"] == 1
+    assert place.documents("plone") == documents
+
+
+def test_what_cannot_be_stored_costs_itself_only_what_else_fails_ends_the_crawl(url: str) -> None:
+    with Store(url) as store:
+        for name, value in (("a\x00b", 1), ("set", {1, 2}), ("self", object())):
+            with pytest.raises(UnstorableError):
+                store.remember(name, value)
         execute(url, "DROP TABLE notes")
         with pytest.raises(StoreError, match="does not exist") as caught:
             store.remember("budget", 1)
         assert type(caught.value) is StoreError
+
+
+#: What each version of the schema added.
+ADDED = {
+    2: ("standings", "indexes", "feeds", "dedup"),
+    3: ("repositories", "links", "downloads", "notes"),
+    4: ("queue",),
+}
+
+
+@pytest.mark.parametrize("old", range(1, schema.SCHEMA_VERSION))
+def test_stores_of_older_versions_are_opened(url: str, old: int) -> None:
+    with Store(url) as store:
+        store.record_checks([check("a")])
+    now = columns(url)
+    for version in range(old + 1, schema.SCHEMA_VERSION + 1):
+        execute(url, *(f"DROP TABLE {table}" for table in ADDED[version]))
+    execute(url, f"UPDATE meta SET value = '{old}' WHERE key = 'schema_version'")  # noqa: S608
+    with Store(url) as store:
+        assert list(store.iter_serials()) == [("a", 10)]
+    assert columns(url) == now
 
 
 def test_a_server_that_cannot_be_reached_is_one_line_without_the_password(tmp_path: Path) -> None:

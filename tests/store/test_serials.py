@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Callable, Mapping
 
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from pyf_scrapy.store import Store
 
+from .machines import run_machine
 from .samples import check, facts, metadata
 
 NAMES = st.sampled_from(["a", "b"])
@@ -22,16 +20,16 @@ VERSIONS = st.lists(st.sampled_from(["1.0", "2.0", "3.0", "weird"]), min_size=1,
 class AnyOrder(RuleBasedStateMachine):
     """Checks and saves of two projects in any order, with any serials, the store opened again in between."""
 
-    def __init__(self) -> None:
+    def __init__(self, url: str) -> None:
         super().__init__()
-        self.folder = tempfile.TemporaryDirectory()
+        self.url = url
         self.serials: dict[str, int] = {}
         self.revisions: dict[str, int] = {}
         self.listed: dict[str, set[str]] = {}
 
     @initialize()
     def open(self) -> None:
-        self.store = Store(f"sqlite:///{Path(self.folder.name) / 'pyf.sqlite'}")
+        self.store = Store(self.url)
 
     @rule(name=NAMES, serial=SERIALS, status=st.sampled_from(["active", "empty"]))
     def check(self, name: str, serial: int, status: str) -> None:
@@ -90,11 +88,10 @@ class AnyOrder(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         self.store.close()
-        self.folder.cleanup()
 
     def _expect(self, name: str, serial: int) -> None:
         self.serials[name] = max(serial, self.serials.get(name, serial))
 
 
-TestAnyOrder = AnyOrder.TestCase
-TestAnyOrder.settings = settings(max_examples=25, stateful_step_count=20, deadline=None)
+def test_any_order(new_url: Callable[[], str]) -> None:
+    run_machine(AnyOrder, new_url, examples=25)
