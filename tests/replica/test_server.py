@@ -160,18 +160,6 @@ def test_command_with_a_cdn_and_events_of_its_own() -> None:
         assert (process.returncode, errors) == (0, "")
 
 
-def test_command_writes_no_file_of_scrapys_profiler(tmp_path: Path) -> None:
-    """`--profile plone` is what somebody types who wants packages of Plone."""
-    wanted = tmp_path / "plone"
-    with command("--profile", str(wanted), "--projects", "5") as (process, line):
-        assert line == ""
-        _, errors = process.communicate(timeout=20)
-    assert process.returncode == 2
-    assert errors.startswith("scrapy replica: --profile is Scrapy's profiler; ")
-    assert errors.count("\n") == 1
-    assert not wanted.exists()
-
-
 def test_command_at_an_address_of_another_machine() -> None:
     with command("--host", "203.0.113.1", "--projects", "5") as (process, line):
         assert line == ""
@@ -200,11 +188,26 @@ def test_command_at_an_address_of_another_machine() -> None:
     ],
 )
 def test_command_refuses_bad_input_in_one_line(arguments: list[str], message: str) -> None:
-    replica_command = Command()
-    replica_command.settings = Settings()
-    parser = ArgumentParser(conflict_handler="resolve")  # as scrapy.cmdline makes it
-    replica_command.add_options(parser)
+    replica_command, parser = command_line()
     options, leftovers = parser.parse_known_args(arguments)
     with pytest.raises(UsageError, match=re.escape(message)) as caught:
         replica_command.run(leftovers, options)
     assert "\n" not in str(caught.value)
+
+
+def test_command_writes_no_file_of_scrapys_profiler(capsys: pytest.CaptureFixture[str]) -> None:
+    """`--profile plone` is what somebody types who wants packages of Plone."""
+    _, parser = command_line()
+    with pytest.raises(SystemExit) as ended:
+        parser.parse_known_args(["--profile", "plone"])
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.startswith("scrapy replica: --profile is Scrapy's profiler; ")
+
+
+def command_line() -> tuple[Command, ArgumentParser]:
+    """The command, and its parser as scrapy.cmdline makes it."""
+    replica_command = Command()
+    replica_command.settings = Settings()
+    parser = ArgumentParser(conflict_handler="resolve")
+    replica_command.add_options(parser)
+    return replica_command, parser
