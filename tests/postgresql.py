@@ -59,8 +59,8 @@ class Postgresql:
             found = programs()
             assert found is not None
             self._programs = self._readable(found)
-            make = [self._programs / "initdb", "-D", "data", "-U", "pyf", "-A", "trust", "-E", "UTF8"]
-            made = self._run(*make, "--locale=C", "--no-sync")
+            options = ("-D", "data", "-U", "pyf", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
+            made = self._run(self._programs / "initdb", *options)
             assert made.returncode == 0, made.stderr
             self.start()
         except BaseException:
@@ -110,17 +110,18 @@ class Postgresql:
     @contextmanager
     def url_of_empty_store(self) -> Iterator[str]:
         """The URL of a store without facts, which is used again: to make its tables takes longer than most
-        tests. They must stay as they are, and connections be closed."""
+        tests."""
         url = self._free.pop() if self._free else self.new_url()
         yield url
         schema = str(make_url(url).query["options"]).rpartition("=")[2]
-        tables = [f"{schema}.{table}" for table in metadata.tables if table != "meta"]
-        parts = (f"SELECT '{table}' WHERE EXISTS (SELECT FROM {table})" for table in tables)  # noqa: S608
-        if self.execute(f"SELECT 1 FROM pg_tables WHERE schemaname = '{schema}'"):  # noqa: S608
-            if used := self.execute(" UNION ALL ".join(parts)):
-                self.execute(f"TRUNCATE {', '.join(map(str, used))} RESTART IDENTITY")
+        made = set(self.execute(f"SELECT tablename FROM pg_tables WHERE schemaname = '{schema}'"))  # noqa: S608
+        if made == metadata.tables.keys():
+            tables = [f"{schema}.{table}" for table in metadata.tables if table != "meta"]
+            used = (f"SELECT '{table}' WHERE EXISTS (SELECT FROM {table})" for table in tables)  # noqa: S608
+            if filled := self.execute(" UNION ALL ".join(used)):
+                self.execute(f"TRUNCATE {', '.join(map(str, filled))} RESTART IDENTITY")
             self.execute(f"DELETE FROM {schema}.meta WHERE key NOT IN ('schema_version', 'created_at')")  # noqa: S608
-        self._free.append(url)
+            self._free.append(url)
 
     def end_locks(self) -> None:
         """End the sessions that hold locks, as happens when the network is gone for too long."""
@@ -142,9 +143,10 @@ class Postgresql:
         try:
             self._run(programs / "postgres", "--version")
         except PermissionError:
-            home = self._folder / "programs"
-            shutil.copytree(programs.parent, home, symlinks=True)
-            return home / programs.name
+            site, package = programs.parents[2], programs.parents[1].name
+            for folder in (programs.parent.relative_to(site), f"{package}.libs"):
+                shutil.copytree(site / folder, self._folder / "site" / folder, symlinks=True)
+            return self._folder / "site" / programs.relative_to(site)
         return programs
 
     def _run(self, *command: str | Path) -> subprocess.CompletedProcess[bytes]:
