@@ -11,10 +11,14 @@ import signal
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
 from sqlalchemy import Engine, create_engine, make_url, text
+
+from pyf_scrapy.store.tables import metadata
 
 #: Debian keeps the programs of the server out of PATH.
 _SYSTEM = Path("/usr/lib/postgresql")
@@ -41,6 +45,7 @@ class Postgresql:
         self._user = _other_user() if os.geteuid() == 0 else None
         self._folder = Path(tempfile.mkdtemp(prefix="pg-"))
         self._numbers = itertools.count()
+        self._free: list[str] = []
         self._log = self._folder / "log"
         self._server: subprocess.Popen[bytes] | None = None
         self._admin: Engine | None = None
@@ -54,8 +59,8 @@ class Postgresql:
             found = programs()
             assert found is not None
             self._programs = self._readable(found)
-            make = [self._programs / "initdb", "-D", "data", "-U", "pyf", "-A", "trust", "-E", "UTF8"]
-            made = self._run(*make, "--locale=C", "--no-sync")
+            options = ("-D", "data", "-U", "pyf", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
+            made = self._run(self._programs / "initdb", *options)
             assert made.returncode == 0, made.stderr
             self.start()
         except BaseException:
@@ -68,7 +73,7 @@ class Postgresql:
     ) -> None:
         if self._admin is not None:
             self._admin.dispose()
-        self.stop()
+        self.stop(signal.SIGQUIT)
         shutil.rmtree(self._folder)
 
     def start(self) -> None:
@@ -88,10 +93,10 @@ class Postgresql:
             assert time.monotonic() < deadline, self._log.read_text()
             time.sleep(0.01)
 
-    def stop(self) -> None:
-        """End it, without waiting for those who are connected."""
+    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
+        """End it, without waiting for those who are connected; SIGQUIT: without writing what it has."""
         if self._server is not None:
-            self._server.send_signal(signal.SIGINT)
+            self._server.send_signal(how)
             self._server.wait(timeout=30)
             self._server = None
 
@@ -101,6 +106,22 @@ class Postgresql:
         self.execute(f"CREATE SCHEMA {schema}")
         url = make_url(self.url).update_query_dict({"options": f"-csearch_path={schema}"})
         return url.render_as_string(hide_password=False)
+
+    @contextmanager
+    def url_of_empty_store(self) -> Iterator[str]:
+        """The URL of a store without facts, which is used again: to make its tables takes longer than most
+        tests."""
+        url = self._free.pop() if self._free else self.new_url()
+        yield url
+        schema = str(make_url(url).query["options"]).rpartition("=")[2]
+        made = set(self.execute(f"SELECT tablename FROM pg_tables WHERE schemaname = '{schema}'"))  # noqa: S608
+        if made == metadata.tables.keys():
+            tables = [f"{schema}.{table}" for table in metadata.tables if table != "meta"]
+            used = (f"SELECT '{table}' WHERE EXISTS (SELECT FROM {table})" for table in tables)  # noqa: S608
+            if filled := self.execute(" UNION ALL ".join(used)):
+                self.execute(f"TRUNCATE {', '.join(map(str, filled))} RESTART IDENTITY")
+            self.execute(f"DELETE FROM {schema}.meta WHERE key NOT IN ('schema_version', 'created_at')")  # noqa: S608
+            self._free.append(url)
 
     def end_locks(self) -> None:
         """End the sessions that hold locks, as happens when the network is gone for too long."""
@@ -122,9 +143,10 @@ class Postgresql:
         try:
             self._run(programs / "postgres", "--version")
         except PermissionError:
-            home = self._folder / "programs"
-            shutil.copytree(programs.parent, home, symlinks=True)
-            return home / programs.name
+            site, package = programs.parents[2], programs.parents[1].name
+            for folder in (programs.parent.relative_to(site), f"{package}.libs"):
+                shutil.copytree(site / folder, self._folder / "site" / folder, symlinks=True)
+            return self._folder / "site" / programs.relative_to(site)
         return programs
 
     def _run(self, *command: str | Path) -> subprocess.CompletedProcess[bytes]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -19,8 +20,9 @@ from .databases import execute, one_line
 
 
 @pytest.fixture
-def url(postgresql: Postgresql) -> str:
-    return postgresql.new_url()
+def url(postgresql: Postgresql) -> Iterator[str]:
+    with postgresql.url_of_empty_store() as url:
+        yield url
 
 
 def test_who_has_lost_it_writes_no_more(store: Store, postgresql: Postgresql) -> None:
@@ -89,13 +91,16 @@ def test_who_waits_does_not_wait_for_ever_when_the_server_goes(
                 work()
         return one_line(error)
 
-    with ThreadPoolExecutor(1) as pool, pytest.raises(StoreError):  # noqa: PT012
-        waiter = pool.submit(wait)
-        with store.lock("one"), store._database.write():
+    def stop_while_somebody_waits() -> None:
+        with ThreadPoolExecutor(1) as pool, store.lock("one"), store._database.write():
+            waiter = pool.submit(wait)
             while not execute(url, "SELECT pid FROM pg_locks WHERE NOT granted"):
                 time.sleep(0.01)
             postgresql.stop()
             assert waiter.result(timeout=30)
+
+    with pytest.raises(StoreError):  # that of who wrote
+        stop_while_somebody_waits()
     postgresql.start()
     assert store.recall("name") is None
 
@@ -138,10 +143,12 @@ def test_nobody_ends_a_session_that_holds_a_lock_but_is_silent(url: str) -> None
     execute(url, *(f"ALTER ROLE pyf SET {name} = 200" for name in limits))
     try:
         with Store(url) as store, store.lock("one") as lock, ThreadPoolExecutor(1) as pool:
-            waiter = pool.submit(store.lock("one").acquire)
+            other = store.lock("one")
+            waiter = pool.submit(other.acquire)
             time.sleep(0.5)
             lock.ensure_held()
             lock.release()
             assert waiter.result()
+            other.release()
     finally:
         execute(url, *(f"ALTER ROLE pyf RESET {name}" for name in limits))
