@@ -128,10 +128,10 @@ async def test_what_nobody_foresaw_in_a_report_costs_no_result(
     assert crawled.outcome.reason == "closespider_timeout"
     with place.store() as store:
         (run,) = store.runs()
-    assert run.reason == "closespider_timeout"
-    lock = run_lock(place.settings(), "rss")
-    assert lock.acquire(blocking=False), "the session is closed"
-    lock.release()
+        assert run.reason == "closespider_timeout"
+        lock = run_lock(store, "rss")
+        assert lock.acquire(blocking=False), "the session is closed"
+        lock.release()
 
 
 def _broken(folder: Path, report: Any) -> None:
