@@ -46,6 +46,7 @@ class TestAdd:
             "added": 1,
             "named": 2,
             "queued": 3,
+            "workers": 0,
             "crawl": "scrapy crawl pypi -a profile=plone",
         }
 

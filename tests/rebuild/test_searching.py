@@ -15,7 +15,7 @@ from pyf_scrapy.replica.options import Options
 from pyf_scrapy.replica.runner import Handle, running_replica
 from pyf_scrapy.search.administration import list_aliases, set_alias
 from pyf_scrapy.search.embedded import Server
-from pyf_scrapy.search.keys import create_search_key
+from pyf_scrapy.search.keys import create_search_key, delete_key, list_keys
 from tests.crawling import Place
 from tests.rebuild.test_recreate import PLONE, made_anew
 from tests.soak import seed
@@ -113,6 +113,8 @@ async def searched(place: Place, replica: Handle, *, times: int, least: int) -> 
     await asyncio.gather(people.until(stop, least), write(), make_anew())
     await place.crawl("pypi", profile="plone")
     with place.connection() as connection:
+        for key in list_keys(connection.client):
+            delete_key(connection.client, key)
         aliases = list_aliases(connection.client)
     assert aliases == dict.fromkeys(("packages", "plone"), f"plone-{times + 1}")
     assert {d.partition("==")[0] for d in place.documents("packages")} == set(replica.replica.members(PLONE))
