@@ -18,9 +18,8 @@ TOLERANCE: Final = 0.03
 #: when the net and the server are up to 30 ms late themselves.
 _MARGIN: Final = 0.06
 
-#: Seconds. Who was told of starts too late asks for later ones; each answer in time shortens the lead.
+#: Seconds. Who is told of starts too late again and again asks for ever later ones, at the cost of fewer.
 _LONGEST_LEAD: Final = 1.0
-_SHORTENED: Final = 0.95
 
 #: Seconds of a host's schedule that one process takes at a time, at most; but always one start.
 _SPAN: Final = 0.25
@@ -117,9 +116,8 @@ class Share:
         if not grant.starts:
             return
         first = self._clock.local(grant.first)
-        late = received - first - TOLERANCE
-        self._lead = max(2 * self._lead, late + TOLERANCE) if late > 0 else self._lead * _SHORTENED
-        self._lead = min(self._lead, _LONGEST_LEAD)
+        is_late = received > first + TOLERANCE
+        self._lead = min(max(2 * self._lead, TOLERANCE), _LONGEST_LEAD) if is_late else self._lead / 2
         self._starts.extend(first + number * self.interval for number in range(grant.starts))
 
     def miss(self, now: float) -> None:

@@ -213,6 +213,23 @@ class TestAsking:
         assert share.wait(1 + TOLERANCE + 0.001, returning=False) == pytest.approx(0.106 - TOLERANCE - 0.001)
         assert share.wait(9, returning=False) == math.inf
 
+    def test_who_is_always_told_too_late_asks_for_later_starts(self) -> None:
+        """A worker far from Redis would never start anything. But one late answer is no reason to be slow."""
+
+        def lead_after(*delays: float) -> float:
+            share = heard(0.01)
+            for number, delay in enumerate(delays, start=1):
+                share.take(number, number + delay, grant(number, starts=1))
+            wish = share.wish(100, 1, returning=False)
+            assert wish is not None
+            return wish.lead
+
+        assert lead_after(0.0) == 0
+        assert lead_after(0.5) == TOLERANCE
+        assert lead_after(0.5, 0.0, 0.0) < 0.01
+        assert lead_after(0.5, 0.5, 0.5) == 4 * TOLERANCE
+        assert lead_after(*[0.5] * 20) == 1
+
 
 class TestWithoutCeiling:
     def test_nobody_waits_and_news_are_asked_for_once_a_second(self) -> None:
