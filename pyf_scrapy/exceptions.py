@@ -24,7 +24,7 @@ class ProfileError(UsageProblem):
 
 
 class AlreadyRunningError(PyfError):
-    """Raised by `session` when the same spider already runs on the same data folder."""
+    """Raised by `session` when the same spider already runs on the same store."""
 
     exit_code = 75
 

@@ -177,7 +177,7 @@ EXIT_CODES = {
     "nothing stored is lost",
     ExitCode.USAGE: "bad input: one line says what is wrong and what would be right; nothing was done",
     ExitCode.SOME_FAILED: "done, but some packages or READMEs failed",
-    ExitCode.ALREADY_RUNNING: "the same spider, or another schedule, already runs in this data folder",
+    ExitCode.ALREADY_RUNNING: "the same spider already runs on this store, or a schedule in this data folder",
 }
 
 

@@ -83,7 +83,7 @@ class Outcome:
         if self.reason.startswith("closespider_"):
             return "Stopped by a limit that was set; the same command goes on from here."
         if self.exit_code == AlreadyRunningError.exit_code:
-            return "Not started: this spider is already running on this data folder."
+            return "Not started: this spider is already running on this store."
         if self.exit_code == 0:
             if self.postponed:
                 return "Done as far as the service allows for now: later runs go on from here."

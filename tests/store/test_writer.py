@@ -156,13 +156,15 @@ async def test_closing_writes_what_waits(store: Store) -> None:
 
 
 def test_a_loop_that_ends_leaves_nobody_waiting(store: Store) -> None:
-    async def main() -> None:
+    async def main() -> StoreWriter:
         writer = StoreWriter(store)
         tasks = [asyncio.create_task(writer.check(check(f"p{number}"))) for number in range(2000)]
         await asyncio.sleep(0)
         assert not tasks[0].done()
+        return writer
 
-    asyncio.run(asyncio.wait_for(main(), 30))
+    writer = asyncio.run(asyncio.wait_for(main(), 30))
+    asyncio.run(writer.close())
     assert sum(1 for _ in store.iter_serials()) % 500 == 0  # a batch is written or not
 
 
