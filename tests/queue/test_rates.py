@@ -195,7 +195,8 @@ class TestOutage:
         assert await worker.ask(HOST, wish()) is None
         valkey.thaw()
         assert await worker.ask(HOST, wish()) is not None
-        assert [record.levelname for record in caplog.records] == ["WARNING"]
+        # Not what is below: which level is logged depends on the crawls of other tests.
+        assert [record.levelname for record in caplog.records if record.levelno > logging.INFO] == ["WARNING"]
         await worker.close()
 
     @pytest.mark.parametrize("kind", ["rate", "pause", "users"])

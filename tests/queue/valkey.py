@@ -48,7 +48,7 @@ class Valkey:
         self._process = subprocess.Popen(
             [str(get_binary_path()), *words], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
         )
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 90
         while not self._answers():
             assert self._process.poll() is None, "Valkey ended at once"
             assert time.monotonic() < deadline, "Valkey does not answer"

@@ -227,7 +227,7 @@ async def test_a_killed_run_loses_no_name(place: Place, replica: Handle) -> None
     replica.faults([{"match": f"/pypi/{name}/json", "fault": "slow", "delay": 60}])
     replica.reset()
     with place.popen("crawl", "pypi", "-p", "plone") as process:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while not asked(replica, [name])[name]:
             assert process.poll() is None
             assert time.monotonic() < deadline
@@ -249,7 +249,7 @@ async def test_a_long_crawl_takes_what_is_queued_meanwhile(place: Place, replica
     replica.faults([{"match": "*", "fault": "slow", "delay": 0.03}])
     settings = {"PYPI_CONCURRENCY": 1, "INDEX_REFRESH": 0.1}
     running = asyncio.create_task(place.crawl("pypi", profile="plone", settings=settings))
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while not (place.folder / "store.sqlite").exists() or waiting(place):
         assert time.monotonic() < deadline
         await asyncio.sleep(0.01)
