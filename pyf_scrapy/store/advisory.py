@@ -104,6 +104,11 @@ class AdvisoryLock:
     ) -> None:
         self.release()
 
+    def __del__(self) -> None:
+        """One that was forgotten must not go on in a connection that waits for the next lock."""
+        if self._connection is not None:
+            _close(self._connection)
+
     def _ask(self, connection: Connection, question: TextClause) -> bool:
         return bool(connection.execute(question, {"name": self.name}).scalar_one())
 

@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 
 _STEPS = 20
 #: Tables are dear to make on PostgreSQL, and what the machines are about does not depend on the database.
-_FEWER = 5
+_FEWER = 8
 
 
 def run_machine(

@@ -85,10 +85,9 @@ def test_who_waits_does_not_wait_for_ever_when_the_server_goes(
     store: Store, url: str, postgresql: Postgresql, for_what: str
 ) -> None:
     def wait() -> str:
-        with Store(url) as waiting:
-            work = waiting.lock("one").acquire if for_what == "lock" else partial(waiting.remember, "name", 1)
-            with pytest.raises(StoreError) as error:
-                work()
+        work = waiting.lock("one").acquire if for_what == "lock" else partial(waiting.remember, "name", 1)
+        with pytest.raises(StoreError) as error:
+            work()
         return one_line(error)
 
     def stop_while_somebody_waits() -> None:
@@ -97,10 +96,13 @@ def test_who_waits_does_not_wait_for_ever_when_the_server_goes(
             while not execute(url, "SELECT pid FROM pg_locks WHERE NOT granted"):
                 time.sleep(0.01)
             postgresql.stop()
-            assert waiter.result(timeout=30)
+            told.append(waiter.result(timeout=30))
 
-    with pytest.raises(StoreError):  # that of who wrote
-        stop_while_somebody_waits()
+    told: list[str] = []
+    with Store(url) as waiting:
+        with pytest.raises(StoreError):  # that of who wrote
+            stop_while_somebody_waits()
+        assert len(told) == 1
     postgresql.start()
     assert store.recall("name") is None
 
@@ -123,6 +125,12 @@ def test_they_take_no_connection_away(url: str) -> None:
         for lock in locks:
             lock.release()
         assert execute(url, "SELECT pid FROM pg_locks WHERE locktype = 'advisory'") == []
+
+
+def test_a_lock_that_was_forgotten_is_free(store: Store, url: str) -> None:
+    assert store.lock("one").acquire()
+    with Store(url) as other:
+        assert other.lock("one").acquire(timeout=10)
 
 
 def test_two_stores_in_one_database_do_not_exclude_each_other(store: Store, postgresql: Postgresql) -> None:

@@ -22,7 +22,8 @@ HOLD = """
 import sys, time
 from pyf_scrapy.store import Store
 with Store(sys.argv[1]) as store:
-    print(store.lock("one").acquire(blocking=False), flush=True)
+    lock = store.lock("one")
+    print(lock.acquire(blocking=False), flush=True)
     time.sleep(60)
 """
 

@@ -64,7 +64,7 @@ def start(url: str, who: str, count: int = 0) -> subprocess.Popen[str]:
 
 def test_no_acknowledged_write_is_lost_by_kill_9(url: str) -> None:
     rng = random.Random(9)
-    for life in range(10 if url.startswith("sqlite") else 3):
+    for life in range(10 if url.startswith("sqlite") else 2):
         with start(url, f"life{life}") as writer:
             assert writer.stdout is not None
             assert writer.stdout.readline() == "ready\n"
