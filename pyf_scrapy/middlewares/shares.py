@@ -15,7 +15,7 @@ from pyf_scrapy.queue.rates import Grant, Wish
 #: A start that was missed by more seconds is given up: late requests must not meet the punctual ones.
 TOLERANCE: Final = 0.03
 #: Share of the starts that is left out: in any second late and punctual ones together keep the ceiling, also
-#: when the net and the server are up to 30 ms late themselves.
+#: when the net and the server are some 25 ms late themselves.
 _MARGIN: Final = 0.06
 
 #: Seconds. Who is told of starts too late again and again asks for ever later ones, at the cost of fewer.
