@@ -207,6 +207,20 @@ def _print(found: QueueStats) -> None:
     if found.redis is not None:
         print_text()
         print_table(
+            ("worker", "of", "at a time", "works on"),
+            (
+                (
+                    one.worker,
+                    one.spider,
+                    one.concurrency,
+                    ", ".join(one.some) + (f" ... ({one.names:,})" if one.names > len(one.some) else ""),
+                )
+                for one in found.redis.workers
+            ),
+            empty="No worker shares its names.",
+        )
+        print_text()
+        print_table(
             (f"key in {found.redis.server}", "entries"),
             found.redis.keys.items(),
             empty=f"Nothing waits in {found.redis.server}.",

@@ -18,12 +18,12 @@ from scrapy_redis.spiders import RedisMixin
 
 from pyf_scrapy.exceptions import QueueError
 from pyf_scrapy.queue.connection import connect, shown
+from pyf_scrapy.queue.keys import ALIVE, errors_key, held_key, member, of_member, workers_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-#: Seconds that a worker counts as alive after its last word, and a leader as leader.
-ALIVE: Final = 12
+#: Seconds that a leader counts as leader after its last word.
 LEADING: Final = 10
 _LEAST_WAITING: Final = 200
 _WAITING_FOR_EACH: Final = 8  # of the requests that workers have at a time
@@ -66,9 +66,9 @@ class SharedQueue(RedisMixin):  # type: ignore[misc]  # scrapy-redis has no type
         self.worker = worker or secrets.token_hex(8)
         self._leader = f"{spider}:leader"
         self._crawl = f"{spider}:crawl"
-        self._workers = f"{spider}:workers"
-        self._errors = f"{spider}:errors"
-        self._prefix = f"{spider}:held:"
+        self._spider = spider
+        self._workers = workers_key(spider)
+        self._errors = errors_key(spider)
         self._lead = self.server.register_script(_LEAD)
         self._resign = self.server.register_script(_RESIGN)
 
@@ -122,7 +122,7 @@ class SharedQueue(RedisMixin):  # type: ignore[misc]  # scrapy-redis has no type
 
         def tell() -> None:
             now = self._now()
-            self.server.zadd(self._workers, {f"{self.worker} {concurrency}": now})
+            self.server.zadd(self._workers, {member(self.worker, concurrency): now})
             self.server.zremrangebyscore(self._workers, "-inf", now - _KEPT)
             self._hold(list(names), fresh=True)
 
@@ -132,8 +132,8 @@ class SharedQueue(RedisMixin):  # type: ignore[misc]  # scrapy-redis has no type
         """Say that this worker ends: what it held is free, and so is the lead."""
 
         def end() -> None:
-            self.server.zrem(self._workers, f"{self.worker} {concurrency}")
-            self.server.delete(self._prefix + self.worker)
+            self.server.zrem(self._workers, member(self.worker, concurrency))
+            self.server.delete(held_key(self._spider, self.worker))
             self._resign(keys=[self._leader], args=[self.worker])
 
         self._do(end)
@@ -141,15 +141,11 @@ class SharedQueue(RedisMixin):  # type: ignore[misc]  # scrapy-redis has no type
     def alive(self) -> dict[str, int]:
         """The workers that are alive, with how many requests each has at a time."""
         rows = self._do(lambda: self.server.zrangebyscore(self._workers, self._now() - ALIVE, "+inf"))
-        found = {}
-        for row in rows:
-            worker, concurrency = _text(row).rsplit(" ", 1)
-            found[worker] = int(concurrency) if concurrency.isdecimal() else 1
-        return found
+        return dict(map(of_member, rows))
 
     def held(self) -> set[str]:
         """What living workers work on."""
-        keys = [self._prefix + worker for worker in self.alive()]
+        keys = [held_key(self._spider, worker) for worker in self.alive()]
         names = self._do(lambda: self.server.sunion(keys)) if keys else ()
         return {_text(name) for name in names}
 
@@ -167,14 +163,14 @@ class SharedQueue(RedisMixin):  # type: ignore[misc]  # scrapy-redis has no type
         except msgspec.MsgspecError:
             return None
 
-    def save_crawl(self, crawl: Crawl) -> None:
-        """Tell all workers of it."""
-        self._do(lambda: self.server.set(self._crawl, msgspec.json.encode(crawl), ex=_KEPT))
+    def save_crawl(self, crawl: Crawl) -> bool:
+        """Tell all workers of it; whether that was done."""
+        return bool(self._do(lambda: self.server.set(self._crawl, msgspec.json.encode(crawl), ex=_KEPT)))
 
     # ---------------------------------------------------------------------------------------------
 
     def _hold(self, names: Sequence[str], *, fresh: bool) -> None:
-        key = self._prefix + self.worker
+        key = held_key(self._spider, self.worker)
         with self.server.pipeline() as pipe:
             if fresh:
                 pipe.delete(key)

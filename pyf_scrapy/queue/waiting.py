@@ -13,18 +13,31 @@ from typing import Any, Final, Self
 
 from pyf_scrapy.exceptions import QueueError
 from pyf_scrapy.queue.connection import connect, shown
+from pyf_scrapy.queue.keys import ALIVE, held_key, of_member, workers_key
 
 #: Keys of a spider by what is in them; a request that is purged must not stay "seen" in the dupefilter.
-_KINDS: Final = ("requests", "start_urls", "items", "dupefilter")
+_KINDS: Final = ("requests", "start_urls", "items", "dupefilter", "errors")
 _PURGED: Final = ("requests", "start_urls", "dupefilter")
 _REQUESTS: Final = (":requests", ":start_urls")
 
 _DEDUP: Final = "pyf:dedup:*"
 _SCAN: Final = 5_000  # keys looked at in one call, so that the server answers others in between
 _MOST_CALLS: Final = 400
+_SHOWN: Final = 5  # names of a worker
 
 # Type of a key -> the command that counts what is in it.
 _LENGTHS: Final = {"list": "LLEN", "set": "SCARD", "zset": "ZCARD"}
+
+
+@dataclass(frozen=True)
+class Worker:
+    """A living worker: how many requests it has at a time, how many names it works on, some of them."""
+
+    spider: str
+    worker: str
+    concurrency: int
+    names: int
+    some: list[str]
 
 
 @dataclass(frozen=True)
@@ -36,6 +49,7 @@ class RedisState:
     keys: dict[str, int] = field(default_factory=dict)
     seen: int = 0
     seen_is_least: bool = False
+    workers: list[Worker] = field(default_factory=list)
 
     @property
     def requests(self) -> int:
@@ -73,7 +87,8 @@ class RedisQueue:
                 seen, calls = seen + len(names), calls + 1
                 if calls == _MOST_CALLS:
                     break
-            return RedisState(self._shown, keys, seen, seen_is_least=calls == _MOST_CALLS)
+            workers = list(self._workers())
+            return RedisState(self._shown, keys, seen, seen_is_least=calls == _MOST_CALLS, workers=workers)
 
     def purge(self) -> int:
         """Delete the requests that wait for workers, and what says that they were seen; returns how many
@@ -95,6 +110,17 @@ class RedisQueue:
         known = [(key, _LENGTHS[kind]) for key, kind in zip(keys, types, strict=True) if kind in _LENGTHS]
         lengths = self._pipeline([(command, key) for key, command in known])
         yield from ((key, int(length)) for (key, _), length in zip(known, lengths, strict=True))
+
+    def _workers(self) -> Iterator[Worker]:
+        """Who works on what, in every spider whose workers share their names."""
+        now: Any = self._client.time()
+        for spider in self._spiders:
+            rows: Any = self._client.zrangebyscore(workers_key(spider), now[0] - ALIVE, "+inf")
+            for worker, concurrency in map(of_member, rows):
+                key = held_key(spider, worker)
+                number: Any = self._client.scard(key)
+                some: Any = self._client.srandmember(key, _SHOWN)
+                yield Worker(spider, worker, concurrency, number, sorted(map(_text, some)))
 
     def _pipeline(self, commands: Sequence[tuple[str, str]]) -> list[Any]:
         with self._client.pipeline(transaction=False) as pipeline:

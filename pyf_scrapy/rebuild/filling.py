@@ -13,8 +13,8 @@ from pyf_scrapy.profiles import Profile
 from pyf_scrapy.search.batches import Batch, Batcher
 from pyf_scrapy.search.changes import change
 from pyf_scrapy.search.connection import Connection
-from pyf_scrapy.store import ACTIVE, Indexed, Store, StoredPackage
-from pyf_scrapy.verify.derivation import derive
+from pyf_scrapy.store import Indexed, Store, StoredPackage
+from pyf_scrapy.verify.derivation import derive, member
 from pyf_scrapy.verify.differences import Progress
 
 _AT_ONCE = 32  # packages in memory: each may be a megabyte
@@ -74,7 +74,7 @@ class Filler:
             async with asyncio.TaskGroup() as group:
                 for name in names:
                     group.create_task(one(name))
-        except ExceptionGroup as errors:
+        except ExceptionGroup as errors:  # the first one has cancelled the others
             raise errors.exceptions[0] from None
         return len(names)
 
@@ -108,13 +108,12 @@ class Filler:
         return self.store.revisions([name]).get(name, 0)
 
     async def _documents(self, package: StoredPackage | None) -> list[dict[str, Any]]:
-        """None for a package that does not belong here any more."""
-        if package is None or package.status != ACTIVE:
-            return []
-        if not self.profile.matches(package.normalized_name, package.classifiers):
+        """Of a package that does not belong here any more: none."""
+        found = member(package, self.profile)
+        if found is None:
             return []
         derived = await derive(
-            package,
+            found,
             self.profile,
             self.now,
             self._renderer,

@@ -30,6 +30,7 @@ from pyf_scrapy.search.marks import Marking
 from pyf_scrapy.search.relevance import Carried, carry_over
 from pyf_scrapy.search.switch import switch
 from pyf_scrapy.session import Session, Target
+from pyf_scrapy.store import Indexed
 from pyf_scrapy.store.indexing import shape_of
 from pyf_scrapy.store.rebuilding import Rebuild
 from pyf_scrapy.sync.removal import too_many
@@ -110,26 +111,17 @@ class _Recreation:
         self._discard()  # what a killed run has left
         old_documents = self._check_known()
         new = new_version(self.client, self.alias)
-        filler: Filler | None = None
+        filler = Filler(
+            self.store, self.session.connection, new, self.profile, self.session.now, self.session.settings
+        )
         try:
-            self._create(new)
-            settings = self.session.settings
-            filler = Filler(
-                self.store, self.session.connection, new, self.profile, self.session.now, settings
-            )
-            await self._fill(filler, new)
-            with self.store.index_lock(self.alias):
-                await self._fill(filler, new)
-                packages, documents = self._verify(new, filler)
-                self._carry_over(new)
-                self.moved = switch(self.store, self.client, self.alias, new)
-                Marking(self.store, self.client, self.alias).renew()
+            try:
+                packages, documents = await self._replace(new, filler)
+            finally:
+                await filler.close()  # before anything is removed that it still sends to
         except BaseException:
             self._discard()
             raise
-        finally:
-            if filler is not None:
-                await filler.close()
         self._verify_switch(new)
         kept = self._delete_old() if delete_old else ""
         seconds = time.monotonic() - began
@@ -148,6 +140,18 @@ class _Recreation:
             old_kept=kept,
             refused=filler.refused,
         )
+
+    async def _replace(self, new: str, filler: Filler) -> tuple[int, int]:
+        """Make the new collection and switch to it; how many packages and documents it has."""
+        self._create(new)
+        await self._fill(filler, new)
+        with self.store.index_lock(self.alias):
+            await self._fill(filler, new)
+            numbers = self._verify(new, filler)
+            self._carry_over(new)
+            self.moved = switch(self.store, self.client, self.alias, new)
+            Marking(self.store, self.client, self.alias).renew()
+        return numbers
 
     def _delete_old(self) -> str:
         """Why the old collection is still there, "" if it is not."""
@@ -266,6 +270,6 @@ class _Recreation:
         return all(name in noted and ids <= set(noted[name].hashes) for name, ids in held.items())
 
 
-def _agree(held: Mapping[str, set[str]], noted: Mapping[str, Any], name: str) -> bool:
+def _agree(held: Mapping[str, set[str]], noted: Mapping[str, Indexed], name: str) -> bool:
     hashes = noted[name].hashes if name in noted else {}
     return held.get(name, set()) == set(hashes)

@@ -10,7 +10,7 @@ from packaging.version import Version
 
 from pyf_scrapy.exceptions import ReplicaError
 from pyf_scrapy.replica.dice import Dice
-from pyf_scrapy.replica.events import Event
+from pyf_scrapy.replica.events import Event, Kind
 from pyf_scrapy.replica.frameworks import FAMILIES
 from pyf_scrapy.replica.histories import order_key
 from pyf_scrapy.replica.invention import coin
@@ -143,14 +143,14 @@ def _reclassify(scene: _Scene) -> Event | None:
     return Event("reclassify", project.name, _next_version(scene.dice, project, final=True), classifiers)
 
 
-def _of_release(kind: str) -> Callable[[_Scene], Event | None]:
+def _of_release(kind: Kind) -> Callable[[_Scene], Event | None]:
     def make(scene: _Scene) -> Event | None:
         project = scene.subject(lambda project: bool(_fit(kind, project)))
         if project is None:
             return None
         version = scene.dice.pick(_fit(kind, project))
         reason = scene.dice.pick((None, "", "Broken metadata")) if kind == "yank" else None
-        return Event(kind, project.name, version, reason=reason)  # type: ignore[arg-type]
+        return Event(kind, project.name, version, reason=reason)
 
     return make
 
@@ -164,13 +164,13 @@ def _fit(kind: str, project: Project) -> list[str]:
     ]
 
 
-def _of_status(kind: str, status: str) -> Callable[[_Scene], Event | None]:
+def _of_status(kind: Kind, status: str) -> Callable[[_Scene], Event | None]:
     def make(scene: _Scene) -> Event | None:
         if status == "active":
             project = scene.subject(lambda project: project.status == status)
-            return Event(kind, project.name) if project else None  # type: ignore[arg-type]
+            return Event(kind, project.name) if project else None
         found = [name for name, project in scene.touched() if project and project.status == status]
-        return Event(kind, scene.dice.pick(found)) if found else None  # type: ignore[arg-type]
+        return Event(kind, scene.dice.pick(found)) if found else None
 
     return make
 

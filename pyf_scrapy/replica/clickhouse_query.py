@@ -28,7 +28,10 @@ NEVER = date(1970, 1, 1)
 """What `max(date)` is of no rows."""
 
 _TABLE = "pypi.pypi_downloads_per_day"
-_ALL: Days = lambda _day: True  # noqa: E731
+
+
+def _all(_day: int) -> bool:
+    return True
 
 
 class Column(NamedTuple):
@@ -36,7 +39,7 @@ class Column(NamedTuple):
 
     name: str
     function: str
-    days: Days = _ALL
+    days: Days = _all
     value: int = 0
 
 
@@ -149,7 +152,7 @@ def _counted(reader: Reader) -> Days:
     """What is added up by `sum(...)`."""
     if not reader.skip("if"):
         reader.want("count")
-        return _ALL
+        return _all
     reader.want("(")
     days = _days(reader)
     for text in (",", "count", ",", "0", ")"):
@@ -171,7 +174,7 @@ def _both(one: Days, other: Days) -> Days:
 def _where(reader: Reader) -> tuple[list[str] | None, Days]:
     """The projects, None: all, and the days."""
     projects: list[str] | None = None
-    days = _ALL
+    days = _all
     if not reader.skip("WHERE"):
         return None, days
     while True:

@@ -28,24 +28,23 @@ def switch(store: Store, client: typesense.Client, alias: str, new: str) -> tupl
     return moved
 
 
-def finish_switch(store: Store, client: typesense.Client, alias: str, server: str) -> bool:
-    """End a switch that a killed process has begun; whether there was one.
+def finish_switch(store: Store, client: typesense.Client, alias: str, server: str) -> None:
+    """End a switch that a killed process has begun, if there is one.
 
     `server` is the identity of the search server. Under the collection's `index_lock`. Raises SearchError,
     StoreError.
     """
     begun = store.rebuild(alias)
     if begun is None or not begun.switching or begun.server != server:
-        return False
+        return
     if not exists(client, begun.new):
         store.drop_rebuild(alias)  # the server was replaced by an older copy: all begins anew
-        return False
+        return
     _moved(client, begun.old, begun.new)
-    if list_aliases(client).get(alias) != begun.new:
+    if list_aliases(client).get(alias) == begun.new:
+        store.adopt_rebuild(alias)
+    else:
         store.drop_rebuild(alias)  # somebody has pointed it elsewhere
-        return False
-    store.adopt_rebuild(alias)
-    return True
 
 
 def _moved(client: typesense.Client, old: str, new: str) -> tuple[str, ...]:

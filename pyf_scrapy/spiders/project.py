@@ -126,7 +126,7 @@ class ProjectSpider(PackageSpider):
         assert url is not None, "it was checked"
         reader = QueueReader(self, SharedQueue(url, str(self.name)))
         try:
-            await reader.first(reader.tell)
+            await reader.first(reader.word())
             while not self.stopping:
                 for again in self.due_requests():
                     yield again

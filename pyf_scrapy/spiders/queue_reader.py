@@ -38,22 +38,23 @@ class QueueReader:
         self._buffer: deque[bytes] = deque()
         self._names: set[str] = set()  # of the buffer
         self._is_lost = False
-        self._told = 0.0
+        self._next_word = 0.0
 
     @property
     def held(self) -> set[str]:
         """What this worker works on."""
         return self._names | self.spider.open_asks.keys()
 
-    def tell(self) -> None:
-        """Say that this worker is alive, and what it works on; blocking. Raises QueueError."""
-        self._told = time.monotonic()
-        self.queue.report(self.held, self.concurrency)
+    def word(self) -> Callable[[], None]:
+        """What says that this worker is alive and what it works on just now; blocking, raises QueueError."""
+        # Taken here, on the loop, which changes it while a thread would read it.
+        return partial(self.queue.report, self.held, self.concurrency)
 
     async def beat(self) -> None:
-        """`tell`, if it is time."""
-        if time.monotonic() - self._told >= BEAT:
-            await self.tried(self.tell)
+        """Say the word, if it is time."""
+        if time.monotonic() >= self._next_word:
+            self._next_word = time.monotonic() + BEAT
+            await self.tried(self.word())
 
     async def first(self, work: Callable[[], T]) -> T:
         """The result of what needs Redis at the start. Raises QueueError when it does not come up."""

@@ -16,12 +16,12 @@ import math
 import secrets
 import time
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from typing import TYPE_CHECKING, Any
 
 from scrapy import Request
 
-from pyf_scrapy.exceptions import ParseError, PyfError, QueueError
+from pyf_scrapy.exceptions import ParseError, QueueError
 from pyf_scrapy.queue.messages import Message, decode, encode
 from pyf_scrapy.queue.sharing import Crawl, SharedQueue, low_water
 from pyf_scrapy.spiders.asking import Ask
@@ -49,7 +49,7 @@ class SharedWork(QueueReader):
         self._to_pass_on: deque[str] = deque()
         self._joined: str | None = None
         self._is_over = False
-        self._problem: PyfError | None = None
+        self._problem: BaseException | None = None
         self._beating: asyncio.Task[None] | None = None
         self._leading: asyncio.Task[None] | None = None
         self._crawl: Crawl | None = None  # while this worker leads
@@ -59,14 +59,32 @@ class SharedWork(QueueReader):
         the beginning, and what the leader's part raises."""
         await self.first(self.queue.length)
         await self._beat()
-        self._beating = asyncio.ensure_future(self._keep_beating())
+        self._beating = self._in_background(self._keep_beating())
         try:
             async for request in self._requests():
                 yield request
         finally:
-            for task in (self._leading, self._beating):
-                if task is not None:
-                    task.cancel()
+            self._cancel()
+
+    async def close(self) -> None:
+        self._cancel()
+        await super().close()
+
+    def _in_background(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Begin work whose failure is that of the crawl: a leader that is dead would lead for ever."""
+
+        def ended(task: asyncio.Task[None]) -> None:
+            if not task.cancelled() and (error := task.exception()) is not None:
+                self._problem = error
+
+        task = asyncio.ensure_future(work)
+        task.add_done_callback(ended)
+        return task
+
+    def _cancel(self) -> None:
+        for task in (self._leading, self._beating):
+            if task is not None:
+                task.cancel()
 
     async def _requests(self) -> AsyncIterator[Request]:
         spider = self.spider
@@ -104,14 +122,14 @@ class SharedWork(QueueReader):
     async def _beat(self) -> None:
         """Say that we live and what we hold; lead if nobody does; see whether the crawl is over."""
         queue = self.queue
-        await asyncio.to_thread(self.tell)
+        await asyncio.to_thread(self.word())
         leads = await asyncio.to_thread(queue.lead)
         crawl = await asyncio.to_thread(queue.crawl)
         if leads and self._crawl is None:
             if crawl is None or crawl.done:
                 crawl = Crawl(secrets.token_hex(8), int(time.time()))
             self._crawl = crawl
-            self._leading = asyncio.ensure_future(self._lead(crawl))
+            self._leading = self._in_background(self._lead(crawl))
         if leads and self._crawl is not None and not self._crawl.done:
             crawl = self._crawl
             await asyncio.to_thread(queue.save_crawl, crawl)  # Redis may have lost it
@@ -127,20 +145,12 @@ class SharedWork(QueueReader):
     # -- the leader -------------------------------------------------------------------------------
 
     async def _lead(self, crawl: Crawl) -> None:
+        """Raises FetchError, ParseError, StoreError."""
         logger.info("This worker leads the crawl")
-        try:
-            await self._distribute(crawl)
-            self._crawl = Crawl(crawl.id, crawl.began, done=True)
-            while not await self.tried(self._tell_the_end):
-                pass
-            self._is_over = True
-        except PyfError as error:
-            self._problem = error
-
-    def _tell_the_end(self) -> bool:
-        assert self._crawl is not None, "this worker leads"
-        self.queue.save_crawl(self._crawl)
-        return True
+        await self._distribute(crawl)
+        self._crawl = ended = Crawl(crawl.id, crawl.began, done=True)
+        await self.surely(lambda: self.queue.save_crawl(ended))
+        self._is_over = True
 
     async def _distribute(self, crawl: Crawl) -> None:
         """Write names until nothing differs but what failed. Raises FetchError, ParseError, StoreError."""

@@ -10,7 +10,7 @@ from pyf_scrapy.metadata.renderer import Renderer, render_releases
 from pyf_scrapy.metadata.versions import version_fields
 from pyf_scrapy.profiles import Profile
 from pyf_scrapy.search.documents import documents
-from pyf_scrapy.store import StoredPackage
+from pyf_scrapy.store import ACTIVE, StoredPackage
 
 
 class Derived:
@@ -48,6 +48,13 @@ async def derive(
     }
     item.descriptions, _ = await render_releases(renderer, item.releases, all_texts=all_texts)
     return Derived(item, profile, today, all_texts=all_texts)
+
+
+def member(package: StoredPackage | None, profile: Profile) -> StoredPackage | None:
+    """The package if a collection of the profile has it; the rule of `Store.dirty` and the first pipeline."""
+    if package is None or package.status != ACTIVE:
+        return None
+    return package if profile.matches(package.normalized_name, package.classifiers) else None
 
 
 def calculated_on(moment: int | None) -> date | None:

@@ -18,8 +18,7 @@ from pyf_scrapy.search.documents import CALCULATED, document_hash
 from pyf_scrapy.search.queries import show
 from pyf_scrapy.store import Indexed, Store, StoredPackage
 from pyf_scrapy.store.database import chunks
-from pyf_scrapy.store.records import ACTIVE
-from pyf_scrapy.verify.derivation import Derived, calculated_on, derive
+from pyf_scrapy.verify.derivation import Derived, calculated_on, derive, member
 from pyf_scrapy.verify.differences import Difference, Kind, Progress
 
 _AT_ONCE = 32  # packages in memory: each may be a megabyte
@@ -120,11 +119,12 @@ class IndexComparison:
 
     async def _derived(self, package: StoredPackage | None) -> Derived | None:
         """None for a package of which the collection should have nothing."""
-        collection, member = self.collection, self._member(package)
-        if member is None:
+        collection = self.collection
+        found = member(package, collection.profile)
+        if found is None:
             return None
         return await derive(
-            member,
+            found,
             collection.profile,
             self.now,
             self.renderer,
@@ -132,17 +132,10 @@ class IndexComparison:
             source=collection.source,
         )
 
-    def _member(self, package: StoredPackage | None) -> StoredPackage | None:
-        """The package if it belongs to the collection."""
-        if package is None or package.status != ACTIVE:
-            return None
-        matches = self.collection.profile.matches(package.normalized_name, package.classifiers)
-        return package if matches else None
-
     def _is_dirty(self, name: str, package: StoredPackage | None, noted: Indexed | None) -> bool:
         """The rule of `Store.dirty` for one package."""
-        if (member := self._member(package)) is not None:
-            return noted is None or noted.revision != member.revision
+        if (found := member(package, self.collection.profile)) is not None:
+            return noted is None or noted.revision != found.revision
         return noted is not None and self.store.project(name) is not None
 
     def _state(self, name: str) -> tuple[int | None, Indexed | None]:

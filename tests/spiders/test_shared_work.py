@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from pyf_scrapy.queue.messages import Message, encode
 from pyf_scrapy.replica.options import Options
 from pyf_scrapy.replica.runner import Handle, running_replica
 from pyf_scrapy.spiders import queue_reader
+from pyf_scrapy.spiders.pypi import PypiSpider
 from tests.crawling import Place, true_documents
 from tests.queue.conftest import socket_folder, valkey  # noqa: F401  (fixtures)
 from tests.queue.valkey import Valkey
@@ -139,3 +141,47 @@ async def test_without_redis_at_the_start_it_says_so(
     done = await place.crawl("pypi", profile="plone")
     assert done.outcome.exit_code == 1
     assert "cannot be used" in caplog.text
+
+
+async def test_a_worker_that_is_asked_to_stop_leaves_its_names_and_the_lead_to_others(
+    shared: Place,
+    replica: Handle,
+    valkey: Valkey,  # noqa: F811
+) -> None:
+    """Else the others wait for a worker that is gone; and `scrapy queue stats` shows who works on what."""
+    replica.faults([{"match": "/pypi/*", "fault": "slow", "delay": 0.3}])
+    with shared.popen("crawl", "pypi", "-p", "plone", "-L", "WARNING") as worker:
+        try:
+            await until(lambda: len(fetched(replica)) > 20)
+            stats = await asyncio.to_thread(shared.run, "queue", "stats", "--json")
+            (seen,) = json.loads(stats.stdout)["redis"]["workers"]
+            assert (seen["spider"], seen["concurrency"]) == ("pypi", 16)
+            assert 0 < len(seen["some"]) <= seen["names"]
+        finally:
+            worker.terminate()
+            output = await asyncio.to_thread(worker.communicate, timeout=30)
+    assert worker.returncode == 1, output
+    with valkey.client() as client:
+        assert not client.exists("pypi:leader")
+        assert client.zcard("pypi:workers") == 0
+        assert client.llen("pypi:start_urls") > 0
+    replica.faults([])
+    done = await shared.crawl("pypi", profile="plone")
+    assert done.outcome.exit_code == 0
+    assert set(shared.documents("plone")) == true_documents(replica.replica, PLONE)
+    twice = [path for path, count in fetched(replica).items() if count > 1]
+    assert len(twice) <= 16, "only what was under way"
+
+
+async def test_a_leader_that_fails_in_an_unforeseen_way_does_not_lead_for_ever(
+    shared: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All workers would wait for names that never come."""
+
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("nobody foresaw this")
+
+    monkeypatch.setattr(PypiSpider, "compute_work", broken)
+    async with asyncio.timeout(30):
+        done = await shared.crawl("pypi", profile="plone")
+    assert done.outcome.exit_code == 1

@@ -1,0 +1,35 @@
+"""The keys in Redis of what is known of a spider's workers; those of scrapy-redis are in `waiting`."""
+
+from __future__ import annotations
+
+from typing import Final
+
+#: Seconds that a worker counts as alive after its last word.
+ALIVE: Final = 12
+
+
+def workers_key(spider: str) -> str:
+    """A sorted set: "WORKER CONCURRENCY" with the time of its last word."""
+    return f"{spider}:workers"
+
+
+def held_key(spider: str, worker: str) -> str:
+    """A set: the names that a worker works on."""
+    return f"{spider}:held:{worker}"
+
+
+def errors_key(spider: str) -> str:
+    """A list: messages that nobody understands."""
+    return f"{spider}:errors"
+
+
+def member(worker: str, concurrency: int) -> str:
+    """A worker as the sorted set has it."""
+    return f"{worker} {concurrency}"
+
+
+def of_member(row: bytes | str) -> tuple[str, int]:
+    """The worker, and how many requests it has at a time."""
+    text = row.decode(errors="replace") if isinstance(row, bytes) else row
+    worker, _, concurrency = text.rpartition(" ")
+    return worker, int(concurrency) if concurrency.isdecimal() else 1
