@@ -88,6 +88,10 @@ class Scrapyd:
     def is_finished(self, job: str) -> bool:
         return bool(self.get("status.json", project=PROJECT, job=job).json()["currstate"] == "finished")
 
+    def finished(self) -> set[str]:
+        """The ids of jobs that have ended."""
+        return {job["id"] for job in self.get("listjobs.json", project=PROJECT).json()["finished"]}
+
     def wait(self, job: str) -> str:
         """Wait for the end of a job of the spider `pypi`; returns its log."""
         deadline = time.monotonic() + 60
@@ -314,6 +318,26 @@ class TestJobs:
         twice = [path for path in names if fetched[path] > 1]
         assert len(names) >= OPTIONS.projects / 2
         assert len(twice) < 16, "only what was under way is asked for again"
+
+    def test_the_schedule_has_its_jobs_done_by_the_server(
+        self, scrapyd: Scrapyd, replica: Handle, empty_index: Server, truth: Documents, tmp_path: Path
+    ) -> None:
+        """Posted is not done: the real egg has to take the arguments that the schedule gives it."""
+        off = {f"SCHEDULE_{job}": "" for job in ("FEEDS", "REFRESH", "GITHUB", "DOWNLOADS", "HEALTH", "FULL")}
+        secrets = {"SCRAPYD_USERNAME": USER, "SCRAPYD_PASSWORD": PASSWORD}
+        before = scrapyd.finished()
+        place = Place(tmp_path, replica.url, empty_index, {**off, **secrets, "SCHEDULE_SYNC": "0 0 1 1 *"})
+        with place.popen("schedule", "--scrapyd", scrapyd.url, "-p", "plone") as scheduler:
+            try:
+                while scrapyd.finished() == before:
+                    assert scheduler.poll() is None, scheduler.communicate()
+                    time.sleep(0.2)
+            finally:
+                scheduler.terminate()
+                output, errors = scheduler.communicate(timeout=30)
+        assert scheduler.returncode == 0, errors
+        assert differences(held(scrapyd.folder / ".pyf", replica, empty_index), truth) == [], scrapyd.output
+        assert PASSWORD not in output + errors
 
     def test_a_job_for_an_unknown_profile_says_so_in_its_log(self, scrapyd: Scrapyd) -> None:
         """The log is all that a user of scrapyd sees of a job."""

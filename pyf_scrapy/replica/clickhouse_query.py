@@ -30,8 +30,11 @@ NEVER = date(1970, 1, 1)
 _TABLE = "pypi.pypi_downloads_per_day"
 
 
-def _all(_day: int) -> bool:
+def _every_day(_day: int) -> bool:
     return True
+
+
+_ALL: Days = _every_day
 
 
 class Column(NamedTuple):
@@ -39,7 +42,7 @@ class Column(NamedTuple):
 
     name: str
     function: str
-    days: Days = _all
+    days: Days = _ALL
     value: int = 0
 
 
@@ -152,7 +155,7 @@ def _counted(reader: Reader) -> Days:
     """What is added up by `sum(...)`."""
     if not reader.skip("if"):
         reader.want("count")
-        return _all
+        return _ALL
     reader.want("(")
     days = _days(reader)
     for text in (",", "count", ",", "0", ")"):
@@ -174,7 +177,7 @@ def _both(one: Days, other: Days) -> Days:
 def _where(reader: Reader) -> tuple[list[str] | None, Days]:
     """The projects, None: all, and the days."""
     projects: list[str] | None = None
-    days = _all
+    days = _ALL
     if not reader.skip("WHERE"):
         return None, days
     while True:
