@@ -84,6 +84,7 @@ ARGUMENTS = {
         "`SECONDS`, `1`",
         "until it is interrupted: `rss` reads the feeds every so many seconds, `project` waits for names",
     ),
+    "push": ("`1`", "with `REDIS_URL`: workers of `crawl project -a follow=1` ask about what the feeds name"),
 }
 
 FIELD_GROUPS = {
@@ -136,6 +137,7 @@ FIGURE_MEANINGS = {
     ),
     "feeds_read": ("times that the feeds were read", ""),
     "feeds_overrun": ("times that a feed showed only what is newer than the last poll", "run `pypi`"),
+    "feeds_handed_over": ("packages that workers were told to ask about, with `push=1`", ""),
     "feeds_given_up": ("entries that PyPI's caches did not show in time", "nothing: `pypi` has them"),
     "passed_on": ("stored packages that the search index lacked; of `health` all", ""),
     "releases_fetched": ("releases fetched one by one", ""),

@@ -139,15 +139,12 @@ def _hand_out(settings: Mapping[str, Any], names: list[str]) -> int:
 
     queue = SharedQueue(url, "project")
     try:
-        workers = len(queue.alive())
-        if workers:
-            queue.push([encode(Message(name)) for name in names])
+        return queue.hand_out([encode(Message(name)) for name in names])
     except QueueError as error:
         complain("queue", f"no worker was told ({error}); the names are noted")
         return 0
     finally:
         queue.close()
-    return workers
 
 
 def _names(args: list[str], requirements: str | None) -> list[str]:

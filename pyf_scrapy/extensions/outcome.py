@@ -33,6 +33,7 @@ FIGURES = {
     "index_refused": "pyf/index/refused",
     "feeds_read": "pyf/feeds/polls",
     "feeds_overrun": "pyf/feeds/overrun",
+    "feeds_handed_over": "pyf/feeds/handed_over",
     "feeds_given_up": "pyf/feeds/given_up",
     "passed_on": "pyf/packages/passed_on",
     "releases_fetched": "pyf/releases/fetched",

@@ -7,12 +7,14 @@ leaves a middleware on many ways, but a download only by the `finally` below.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 
 from scrapy import Request
 from scrapy.core.downloader.handlers.base import BaseDownloadHandler
 from scrapy.crawler import Crawler
+from scrapy.exceptions import IgnoreRequest
 from scrapy.http import Response
 from scrapy.utils.httpobj import urlparse_cached
 from scrapy.utils.misc import build_from_crawler, load_object
@@ -20,12 +22,15 @@ from scrapy.utils.misc import build_from_crawler, load_object
 from pyf_scrapy.middlewares.gates import Gate
 from pyf_scrapy.middlewares.hosts import Host
 from pyf_scrapy.middlewares.shares import Share
-from pyf_scrapy.middlewares.waiting import refuse_when_stopping
+from pyf_scrapy.middlewares.waiting import STEP, is_stopping, refuse_when_stopping
 from pyf_scrapy.queue.connection import redis_url
 from pyf_scrapy.queue.rates import SharedRates
 from pyf_scrapy.sync.limits import retry_after
 
 logger = logging.getLogger(__name__)
+
+#: Seconds for which a crawl that stops waits for answers: what manages processes kills after 30.
+DRAIN = 15.0
 
 #: Signal with `request`: it goes to its server now, past all queues.
 request_sent = object()
@@ -40,11 +45,12 @@ class PoliteDownloadHandler(BaseDownloadHandler):
     """Scrapy's own handler (`DOWNLOAD_HANDLERS_BASE`) behind one gate for each host.
 
     429, and 503 with Retry-After, close the gate; 503 without it makes it narrower (see Gate). Once the
-    crawl stops nothing is sent any more. Settings: `PYPI_RETRY_BACKOFF` is the first wait in seconds when
-    the host says none, `BACKOFF_MAX_DELAY` the longest wait that is obeyed, `DOWNLOAD_TIMEOUT` the patience
-    with a request that holds up others. The delay of a `DOWNLOAD_SLOTS` entry is kept here, too: those who
-    waited before the gate have passed their slot long ago. With `REDIS_URL` or `REDIS_HOST` it is kept by all
-    processes together, and each closes its gate when one of them has to.
+    crawl stops nothing is sent any more, and what is under way has DRAIN seconds. Settings:
+    `PYPI_RETRY_BACKOFF` is the first wait in seconds when the host says none, `BACKOFF_MAX_DELAY` the longest
+    wait that is obeyed, `DOWNLOAD_TIMEOUT` the patience with a request that holds up others. The delay of a
+    `DOWNLOAD_SLOTS` entry is kept here, too: those who waited before the gate have passed their slot long
+    ago. With `REDIS_URL` or `REDIS_HOST` it is kept by all processes together, and each closes its gate when
+    one of them has to.
     """
 
     def __init__(self, crawler: Crawler) -> None:
@@ -53,6 +59,8 @@ class PoliteDownloadHandler(BaseDownloadHandler):
         self.slots = crawler.settings.getdict("DOWNLOAD_SLOTS")
         self.hosts: dict[str, Host] = {}
         self._rates: SharedRates | None = None
+        self._under_way: set[asyncio.Timeout] = set()
+        self._watch: asyncio.Task[None] | None = None
 
     @property
     def inner(self) -> BaseDownloadHandler:
@@ -68,13 +76,39 @@ class PoliteDownloadHandler(BaseDownloadHandler):
         ticket = await host.turn(lambda: refuse_when_stopping(self.crawler))
         try:
             self.crawler.signals.send_catch_log(signal=request_sent, request=request)
-            response: Response = await self.inner.download_request(request)
+            response = await self._answer(request)
             self._judge(host, ticket, response)
             return response
         finally:
             host.end(ticket)
 
+    async def _answer(self, request: Request) -> Response:
+        if self._watch is None:
+            self._watch = asyncio.ensure_future(self._end_what_lasts())
+        patience = asyncio.timeout(None)
+        try:
+            async with patience:
+                self._under_way.add(patience)
+                response: Response = await self.inner.download_request(request)
+                return response
+        except TimeoutError:
+            if patience.expired():
+                raise IgnoreRequest("the crawl is stopping") from None
+            raise
+        finally:
+            self._under_way.discard(patience)
+
+    async def _end_what_lasts(self) -> None:
+        """Give up what is still under way some time after the crawl was asked to stop."""
+        while not is_stopping(self.crawler):
+            await asyncio.sleep(STEP)
+        await asyncio.sleep(DRAIN)
+        for patience in self._under_way:
+            patience.reschedule(asyncio.get_running_loop().time())
+
     async def close(self) -> None:
+        if self._watch is not None:
+            self._watch.cancel()
         for host in self.hosts.values():
             await host.close()
         if self._rates is not None:

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import secrets
+import socket
 from typing import Final
 
 #: Seconds that a worker counts as alive after its last word.
 ALIVE: Final = 12
+
+
+def new_worker() -> str:
+    """A name for this process that no other has; an operator sees the machine and the process in it."""
+    return f"{socket.gethostname()[:64]}:{os.getpid()}:{secrets.token_hex(4)}"
 
 
 def workers_key(spider: str) -> str:

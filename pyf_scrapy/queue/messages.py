@@ -18,13 +18,15 @@ _Serial = Annotated[int, msgspec.Meta(ge=-1, le=2**62)]
 class Message(msgspec.Struct, frozen=True, omit_defaults=True):
     """One project to fetch, as JSON: `{"name": "plone.api", "serial": 123}`.
 
-    `serial` is what an index promises; `unlisted` the stored serial of a package that the index lacks.
+    `serial` is what an index promises, `version` what a feed does: an answer without that is asked for again.
+    `unlisted` is the stored serial of a package that the index lacks.
     Other keys are ignored, so that others may write what they like.
     """
 
     name: str
     serial: _Serial | None = None
     unlisted: _Serial | None = None
+    version: str | None = None
 
 
 _encoder = msgspec.json.Encoder()

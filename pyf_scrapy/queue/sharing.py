@@ -7,7 +7,6 @@ them: `SPIDER:start_urls` is the list that its `pop_list_queue` reads.
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,7 +17,7 @@ from scrapy_redis.spiders import RedisMixin
 
 from pyf_scrapy.exceptions import QueueError
 from pyf_scrapy.queue.connection import connect, shown
-from pyf_scrapy.queue.keys import ALIVE, errors_key, held_key, member, of_member, workers_key
+from pyf_scrapy.queue.keys import ALIVE, errors_key, held_key, member, new_worker, of_member, workers_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,6 +42,13 @@ _RESIGN: Final = """
 if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
 return 0
 """
+# How long the data are there: a Redis that has lost them begins anew.
+_AGE: Final = """
+local now = redis.call('TIME')
+redis.call('SET', KEYS[1], now[1], 'NX')
+redis.call('EXPIRE', KEYS[1], ARGV[1])
+return now[1] - redis.call('GET', KEYS[1])
+"""
 
 
 class Crawl(msgspec.Struct, frozen=True):
@@ -63,7 +69,7 @@ class SharedQueue(RedisMixin):  # type: ignore[misc]  # scrapy-redis has no type
         self.server: Redis = connect(url)
         self.shown = shown(url)
         self.redis_key = f"{spider}:start_urls"
-        self.worker = worker or secrets.token_hex(8)
+        self.worker = worker or new_worker()
         self._leader = f"{spider}:leader"
         self._crawl = f"{spider}:crawl"
         self._spider = spider
@@ -71,6 +77,8 @@ class SharedQueue(RedisMixin):  # type: ignore[misc]  # scrapy-redis has no type
         self._errors = errors_key(spider)
         self._lead = self.server.register_script(_LEAD)
         self._resign = self.server.register_script(_RESIGN)
+        self._began = f"{spider}:began"
+        self._age = self.server.register_script(_AGE)
 
     def close(self) -> None:
         """Close all connections."""
@@ -83,6 +91,13 @@ class SharedQueue(RedisMixin):  # type: ignore[misc]  # scrapy-redis has no type
         return int(
             self._do(lambda: self.server.rpush(self.redis_key, *messages)) if messages else self.length()
         )
+
+    def hand_out(self, messages: Sequence[bytes]) -> int:
+        """Append messages if there are workers to read them; return how many workers there are."""
+        workers = len(self.alive())
+        if workers:
+            self.push(messages)
+        return workers
 
     def give_back(self, messages: Sequence[bytes]) -> None:
         """Put messages that were popped and not used where they were."""
@@ -148,6 +163,10 @@ class SharedQueue(RedisMixin):  # type: ignore[misc]  # scrapy-redis has no type
         keys = [held_key(self._spider, worker) for worker in self.alive()]
         names = self._do(lambda: self.server.sunion(keys)) if keys else ()
         return {_text(name) for name in names}
+
+    def age(self) -> int:
+        """Seconds since Redis began to know of workers: when it has just lost all, most have yet to tell."""
+        return int(self._do(lambda: self._age(keys=[self._began], args=[_KEPT])))
 
     # -- the lead ---------------------------------------------------------------------------------
 

@@ -137,7 +137,7 @@ class ProjectSpider(PackageSpider):
                     continue
                 await asyncio.to_thread(self._note, message.name)
                 self.queued.add(message.name)
-                request = self.project_request(Ask(message.name, Promise(serial=message.serial)))
+                request = self.project_request(Ask(message.name, Promise(message.serial, message.version)))
                 if request is None:
                     return
                 yield request

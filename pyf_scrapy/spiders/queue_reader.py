@@ -38,6 +38,7 @@ class QueueReader:
         self._buffer: deque[bytes] = deque()
         self._names: set[str] = set()  # of the buffer
         self._is_lost = False
+        self.found_at = 0.0  # monotonic; when Redis had been away last
         self._next_word = 0.0
 
     @property
@@ -120,6 +121,7 @@ class QueueReader:
         """Redis has answered."""
         if self._is_lost:
             self._is_lost = False
+            self.found_at = time.monotonic()
             logger.info("Redis is back")
 
     async def _fill(self) -> None:

@@ -14,15 +14,25 @@ from typing import Any
 
 from scrapy import Request, signals
 
-from pyf_scrapy.exceptions import FetchError, ParseError, PyfError, StaleError
+from pyf_scrapy.exceptions import (
+    FetchError,
+    ParseError,
+    PyfError,
+    QueueError,
+    StaleError,
+    StoreError,
+    UsageProblem,
+)
 from pyf_scrapy.items import PackageItem
 from pyf_scrapy.parsers.rss import FeedEntry, parse_feed
+from pyf_scrapy.queue.connection import redis_url
 from pyf_scrapy.queue.dedup import Dedup, open_dedup, ttls
 from pyf_scrapy.session import Target
 from pyf_scrapy.spiders import arguments
 from pyf_scrapy.spiders.asking import Ask
 from pyf_scrapy.spiders.base import PackageSpider
 from pyf_scrapy.spiders.fetching import etag_of
+from pyf_scrapy.spiders.handing_over import hand_over
 from pyf_scrapy.store import FeedState
 from pyf_scrapy.sync.feeds import dedup_key, is_overrun, newest, next_poll, order, urgency
 from pyf_scrapy.sync.staleness import Promise
@@ -37,21 +47,28 @@ FEEDS = ("/rss/updates.xml", "/rss/packages.xml")
 
 
 class RssSpider(PackageSpider):
-    """What the feeds name, for all profiles at once; with `follow` they are read every so many seconds."""
+    """What the feeds name, for all profiles at once; with `follow` they are read every so many seconds.
+
+    With `push` workers of `crawl project -a follow=1` ask about it, when there are any: to note a name in the
+    store's queue is as good as done, for it is asked about until it is in the index.
+    """
 
     name = "rss"
-    known_arguments = arguments.COMMON | {"follow"}
+    known_arguments = arguments.COMMON | {"follow", "push"}
 
     @classmethod
     def check_arguments(cls, given: Mapping[str, str], settings: Mapping[str, Any]) -> list[Target]:
         targets = super().check_arguments(given, settings)
         arguments.positive("follow", given.get("follow"))
         ttls(settings)
+        if arguments.flag("push", given.get("push")) and redis_url(settings) is None:
+            raise UsageProblem("push= hands names to workers by Redis: set REDIS_URL")
         return arguments.required(targets)
 
     def setup(self, given: Mapping[str, str], targets: list[Target]) -> None:
         super().setup(given, targets)
         self.follow = arguments.positive("follow", given.get("follow"))
+        self.push = arguments.flag("push", given.get("push"))
         self.ttls = ttls(self.settings)
         self.dedup: Dedup | None = None
         self.crawler.signals.connect(self.close_dedup, signal=signals.spider_closed)
@@ -86,6 +103,8 @@ class RssSpider(PackageSpider):
         while True:
             began = time.monotonic()
             await self.poll()
+            if self.push and self._wanted:
+                await self._hand_over()
             poll_at = began + min(self._pauses.values(), default=self.follow or 0)
             while self._wanted or self.follow:
                 if self.follow and time.monotonic() >= poll_at:
@@ -196,6 +215,27 @@ class RssSpider(PackageSpider):
             self.crawler.stats.inc_value("pyf/projects/to_check", len(asks))
             logger.info("The feeds name %d packages that were not fetched yet", len(asks))
 
+    async def _hand_over(self) -> None:
+        """Let the workers ask about what is wanted, if there are any; else it is asked about here."""
+        asks, url = [ask for _, _, ask in sorted(self._wanted)], redis_url(self.settings)
+        assert url is not None, "it was checked"
+        try:
+            workers = await asyncio.to_thread(hand_over, url, self.session.store, asks, "crawl rss")
+        except QueueError as error:
+            logger.warning("%s; the packages are asked about here", error)
+            return
+        except StoreError as error:
+            self.end(error, reason="store_failed")
+            return
+        if not workers:
+            logger.info("No worker waits for names: the packages are asked about here")
+            return
+        self._wanted.clear()
+        self.crawler.stats.inc_value("pyf/projects/to_check", -len(asks))
+        self.crawler.stats.inc_value("pyf/feeds/handed_over", len(asks))
+        logger.info("%d packages are asked about by %d workers", len(asks), workers)
+        await self._mark([key for ask in asks for key in ask.keys])
+
     def _is_hinted(self, name: str) -> bool:
         return any(profile.hinted(name) for profile in self.session.profiles)
 
@@ -207,10 +247,14 @@ class RssSpider(PackageSpider):
             self._members.add(item.normalized_name)
             waited = time.monotonic() - min(self._first_seen.get(key, time.monotonic()) for key in item.keys)
             self.crawler.stats.max_value("pyf/feeds/slowest", round(waited, 1))
-        for key in item.keys:
+        await self._mark(item.keys)
+
+    async def _mark(self, keys: Collection[str]) -> None:
+        """Note entries as done."""
+        for key in keys:
             self._first_seen.pop(key, None)
         assert self.dedup is not None, "nothing is asked for before it is open"
-        await asyncio.to_thread(self.dedup.mark, {key: self._ttl(key) for key in item.keys})
+        await asyncio.to_thread(self.dedup.mark, {key: self._ttl(key) for key in keys})
 
     def _ttl(self, key: str) -> int:
         new, update = self.ttls

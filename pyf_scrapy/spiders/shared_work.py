@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _LOOK = 0.2  # seconds between two looks of the leader whether workers need more
+#: Seconds within which each worker tells a Redis that had lost it, or was away, what it works on.
+_SETTLED = 5
 #: Times that a name is written in one crawl whose answer did not help: then it is left to the next.
 _MOST_TIMES = 5
 
@@ -196,6 +198,8 @@ class SharedWork(QueueReader):
 
     async def _busy(self) -> set[str]:
         """What waits in the queue or is held by a living worker."""
+        known = min(await self.surely(self.queue.age), time.monotonic() - self.found_at)
+        await asyncio.sleep(max(0.0, _SETTLED - known))
         waiting = await self.surely(self.queue.waiting)
         await asyncio.sleep(_LOOK)  # what was taken a moment ago is held by then
         held = await self.surely(self.queue.held)

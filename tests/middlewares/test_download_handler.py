@@ -16,6 +16,7 @@ from email.utils import format_datetime
 import pytest
 from aiohttp import web
 
+from pyf_scrapy.middlewares import download_handler
 from pyf_scrapy.replica.options import Options
 from pyf_scrapy.replica.runner import Handle, running_replica
 from pyf_scrapy.spiders.base import SUSPICIOUS_AFTER
@@ -82,6 +83,27 @@ class TestTheWholeProcess:
             await ask(urls, DOWNLOAD_SLOTS=slots, PYPI_RETRY_BACKOFF=0.6)
         times = [at for at in site.times() if at > site.times()[0] + 0.5]
         assert times[-1] - times[0] >= (len(times) - 1) * 0.04 - 0.03, "one may have been late at the start"
+
+    async def test_gives_up_answers_that_do_not_come_when_it_is_told_to_stop(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Process managers kill after 30 seconds, and then nothing is written in order."""
+        monkeypatch.setattr(download_handler, "DRAIN", 0.1)
+        stopping: list[asyncio.Future[None]] = []
+
+        async def never(_request: web.Request, _number: int) -> web.Response:
+            await asyncio.sleep(3600)
+            return web.Response()
+
+        async def stop(spider: AskingSpider) -> None:
+            while len(site.arrivals) < 2:
+                await asyncio.sleep(0.01)
+            stopping.append(asyncio.ensure_future(spider.crawler.stop_async()))
+
+        async with serving(never) as site:
+            urls = [f"{site.url}/{number}" for number in range(2)]
+            spider, _ = await ask(urls, stop)
+        assert spider.errors == dict.fromkeys(urls, "IgnoreRequest")
 
     async def test_and_leaves_other_hosts_alone_and_stops_when_it_is_told(self) -> None:
         async def never(request: web.Request, number: int) -> web.Response:

@@ -17,6 +17,7 @@ from pyf_scrapy.queue.messages import LONGEST, Message, decode, encode
         (b'{"name": "Plone.API"}', Message("plone-api")),
         (b'{"name": "zope", "serial": 12, "who": "rss"}', Message("zope", 12)),
         (b'{"name": "zope", "serial": null, "unlisted": 3}', Message("zope", None, 3)),
+        (b'{"name": "zope", "version": "5.0"}', Message("zope", version="5.0")),
     ],
 )
 def test_a_name_and_what_is_known_of_it(data: bytes, message: Message) -> None:

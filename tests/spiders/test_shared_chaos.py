@@ -1,4 +1,5 @@
-"""Workers of a shared crawl are killed, Valkey loses its data: nothing is lost, little is fetched twice."""
+"""Workers of a shared crawl are killed, Valkey loses its data, PostgreSQL and Typesense restart: nothing is
+lost, little is fetched twice."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ import signal
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,9 +20,11 @@ import pytest
 from pyf_scrapy.profiles import load_profiles
 from pyf_scrapy.replica.options import Options
 from pyf_scrapy.replica.runner import Handle, running_replica
-from pyf_scrapy.search.embedded import Server
+from pyf_scrapy.search.embedded import Server, embedded_server
+from tests.conftest import kill_server
 from tests.crawling import Place
-from tests.queue.conftest import socket_folder, valkey  # noqa: F401  (fixtures)
+from tests.postgresql import Postgresql
+from tests.queue.conftest import socket_folder  # noqa: F401  (a fixture)
 from tests.queue.valkey import Valkey
 from tests.soak import seed
 from tests.truth import comparable, differences, expected
@@ -32,19 +35,19 @@ CONCURRENCY = 16
 
 
 class Workers:
-    """So many processes; who dies is replaced."""
+    """So many processes; whoever dies, because of us or of a service that is gone, is replaced."""
 
     def __init__(self, place: Place, number: int) -> None:
         self.place = place
         self.running = [self.start() for _ in range(number)]
         self.kills = 0
+        self.given_up: list[str] = []
 
     def start(self) -> subprocess.Popen[str]:
         return self.place.popen("crawl", "pypi", "-p", "plone", "-L", "WARNING", start_new_session=True)
 
-    def kill(self, dice: random.Random) -> None:
-        """Kill one of those that still run, and start another."""
-        place = dice.randrange(len(self.running))
+    def kill(self, place: int) -> None:
+        """Kill a worker if it still runs, and start another."""
         worker = self.running[place]
         if worker.poll() is None:
             os.killpg(worker.pid, signal.SIGKILL)
@@ -52,20 +55,74 @@ class Workers:
             worker.communicate()
             self.running[place] = self.start()
 
-    def ended(self) -> list[int]:
-        """Exit codes when all have ended by themselves."""
-        codes = []
-        for worker in self.running:
-            output, errors = worker.communicate(timeout=240)
-            codes.append(worker.returncode)
-            assert worker.returncode == 0, output + errors
-        return codes
+    def place_of(self, leader: str | None) -> int | None:
+        """Which one leads, if it is one that runs."""
+        ids = [f":{worker.pid}:" for worker in self.running]
+        return next((n for n, pid in enumerate(ids) if leader is not None and pid in leader), None)
+
+    def replace(self) -> bool:
+        """Start another for each that gave up; whether all have ended well."""
+        for place, worker in enumerate(self.running):
+            if worker.poll() not in {None, 0}:
+                output, errors = worker.communicate()
+                assert worker.returncode == 1, output + errors
+                self.given_up.append(errors.strip().rpartition("\n")[2])
+                assert len(self.given_up) < 50, self.given_up
+                self.running[place] = self.start()
+        return all(worker.poll() == 0 for worker in self.running)
 
     def close(self) -> None:
         for worker in self.running:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(worker.pid, signal.SIGKILL)
             worker.communicate()
+
+
+class Services:
+    """What the workers share, each of its own so that it can be taken away."""
+
+    def __init__(self, folder: Path, sockets: Path, database: Postgresql) -> None:
+        self.valkey = Valkey(sockets, keeps=True)
+        self.database = database
+        self._folder = folder / "typesense"
+        self._stack = contextlib.ExitStack()
+
+    def __enter__(self) -> Services:
+        self.valkey.start()
+        self.server = self._search()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.valkey.kill()
+        self._stack.close()
+        kill_server(self._folder)
+
+    def leader(self) -> str | None:
+        with self.valkey.client() as client:
+            return client.get("pypi:leader")  # type: ignore[return-value]  # it decodes
+
+    def restart_queue(self) -> None:
+        self.valkey.kill()
+        time.sleep(1)
+        self.valkey.start()
+
+    def lose_queue(self) -> None:
+        self.valkey.lose()
+        time.sleep(1)
+        self.valkey.start()
+
+    def restart_store(self) -> None:
+        self.database.stop()
+        time.sleep(1)
+        self.database.start()
+
+    def restart_search(self) -> None:
+        kill_server(self._folder)
+        self._stack.close()
+        assert self._search() == self.server
+
+    def _search(self) -> Server:
+        return self._stack.enter_context(embedded_server(self._folder, linger=60))
 
 
 def fetched(replica: Handle) -> Counter[str]:
@@ -76,29 +133,41 @@ def fetched(replica: Handle) -> Counter[str]:
     )
 
 
-async def chaos(
-    place: Place, replica: Handle, server: Valkey, *, workers: int, kills: int, losses: int
-) -> str:
-    """A shared crawl under kills; returns a line for people."""
+async def chaos(place: Place, replica: Handle, services: Services, *, workers: int, deeds: list[str]) -> str:
+    """A shared crawl under `deeds`, in random order at random moments; returns a line for people."""
     dice = random.Random(seed())
-    place.extra |= {"REDIS_URL": server.url, "PYPI_MAX_RPS": 0, "PYPI_CONCURRENCY": CONCURRENCY}
     names, began = replica.replica.names(), time.monotonic()
     crew = Workers(place, workers)
+    leaders = 0
+
+    def kill_any() -> None:
+        crew.kill(dice.randrange(workers))
+
+    def kill_leader() -> None:
+        nonlocal leaders
+        found = crew.place_of(services.leader())
+        leaders += found is not None
+        crew.kill(dice.randrange(workers) if found is None else found)
+
+    ways: dict[str, Callable[[], None]] = {
+        "kill": kill_any,
+        "kill leader": kill_leader,
+        "restart queue": services.restart_queue,
+        "lose queue": services.lose_queue,
+        "restart store": services.restart_store,
+        "restart search": services.restart_search,
+    }
     try:
-        deeds = ["kill"] * kills + ["lose"] * losses
         dice.shuffle(deeds)
         for number, deed in enumerate(deeds, start=1):
             while len(fetched(replica)) < len(names) * number / (len(deeds) + 1):
                 await asyncio.sleep(0.1)
-                if all(worker.poll() is not None for worker in crew.running):
-                    break
-            if deed == "kill":
-                await asyncio.to_thread(crew.kill, dice)
-            else:
-                server.kill()
-                await asyncio.sleep(1)
-                server.start()
-        await asyncio.to_thread(crew.ended)
+                assert not crew.replace(), "over before all was done to it"
+            await asyncio.to_thread(ways[deed])
+        deadline = time.monotonic() + 240
+        while not crew.replace():
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.1)
     finally:
         await asyncio.to_thread(crew.close)
     asked = fetched(replica)
@@ -109,34 +178,48 @@ async def chaos(
     with place.store() as store:
         assert store.failures() == []
         assert store.status("plone").dirty == 0
-    assert twice <= (crew.kills + losses) * 2 * CONCURRENCY * (1 if not losses else workers), twice
+    # Whoever dies may have fetched what it had asked for, and as much that a batch was about to store; with
+    # the queue it is forgotten what all hold.
+    deaths = crew.kills + len(crew.given_up) + deeds.count("lose queue") * workers
+    assert twice <= deaths * 2 * CONCURRENCY, (twice, deaths)
+    done = ", ".join(f"{deeds.count(way)} x {way}" for way in ways if not way.startswith("kill"))
     return (
-        f"{workers} workers, {len(names):,} projects, {crew.kills} kills, {losses} times all of Valkey lost: "
-        f"0 lost, {twice} fetched twice, {time.monotonic() - began:.0f} s"
+        f"{workers} workers, {len(names):,} projects, {crew.kills} kills ({leaders} of the leader), {done}; "
+        f"{len(crew.given_up)} ended because a service was gone: 0 lost, {twice} fetched twice, "
+        f"{time.monotonic() - began:.0f} s"
     )
 
 
 @pytest.fixture
-def replica() -> Iterator[Handle]:
-    with running_replica(SMALL) as handle:
-        yield handle
+def services(tmp_path: Path, socket_folder: Path, postgresql: Postgresql) -> Iterator[Services]:  # noqa: F811
+    with Services(tmp_path, socket_folder, postgresql) as services:
+        yield services
 
 
-async def test_killed_workers_lose_nothing(
-    place: Place,
-    replica: Handle,
-    valkey: Valkey,  # noqa: F811
-) -> None:
-    await chaos(place, replica, valkey, workers=2, kills=2, losses=1)
+@pytest.fixture
+def url(postgresql: Postgresql) -> Iterator[str]:
+    with postgresql.url_of_empty_store() as url:
+        yield url
+
+
+def at(tmp_path: Path, replica: Handle, services: Services, url: str) -> Place:
+    """Where such workers run."""
+    extra = {"REDIS_URL": services.valkey.url, "DATABASE_URL": url, "PYPI_MAX_RPS": 0}
+    return Place(tmp_path / "data", replica.url, services.server, {**extra, "PYPI_CONCURRENCY": CONCURRENCY})
+
+
+async def test_killed_workers_lose_nothing(tmp_path: Path, services: Services, url: str) -> None:
+    with running_replica(SMALL) as replica:
+        deeds = ["kill", "kill leader", "lose queue", "restart store"]
+        place = at(tmp_path, replica, services, url)
+        await chaos(place, replica, services, workers=2, deeds=deeds)
 
 
 @pytest.mark.soak
-async def test_forty_killed_workers_lose_nothing(
-    tmp_path: Path,
-    empty_index: Server,
-    valkey: Valkey,  # noqa: F811
-) -> None:
+async def test_forty_killed_workers_lose_nothing(tmp_path: Path, services: Services, url: str) -> None:
+    deeds = 30 * ["kill"] + 10 * ["kill leader"] + 2 * ["restart queue"]
+    deeds += ["lose queue", "restart store", "restart search"]
     with running_replica(LARGE) as replica:
-        place = Place(tmp_path / "data", replica.url, empty_index)
-        line = await chaos(place, replica, valkey, workers=4, kills=40, losses=3)
+        place = at(tmp_path, replica, services, url)
+        line = await chaos(place, replica, services, workers=4, deeds=deeds)
         print(f"soak: {line}")

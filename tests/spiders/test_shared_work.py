@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from pyf_scrapy.queue.messages import Message, encode
+from pyf_scrapy.queue.messages import Message, decode, encode
 from pyf_scrapy.replica.options import Options
 from pyf_scrapy.replica.runner import Handle, running_replica
-from pyf_scrapy.spiders import queue_reader
+from pyf_scrapy.spiders import queue_reader, shared_work
 from pyf_scrapy.spiders.pypi import PypiSpider
 from tests.crawling import Place, true_documents
 from tests.queue.conftest import socket_folder, valkey  # noqa: F401  (fixtures)
@@ -29,7 +29,10 @@ def replica() -> Iterator[Handle]:
 
 
 @pytest.fixture
-def shared(place: Place, valkey: Valkey) -> Place:  # noqa: F811
+def shared(place: Place, valkey: Valkey, monkeypatch: pytest.MonkeyPatch) -> Place:  # noqa: F811
+    monkeypatch.setattr(
+        shared_work, "_SETTLED", 0
+    )  # for each test's Redis is new, and nobody was there before
     place.extra["REDIS_URL"] = valkey.url
     return place
 
@@ -100,6 +103,31 @@ async def test_a_worker_that_follows_asks_about_what_it_is_told(
     assert follower.returncode in (0, 3), output
 
 
+async def test_the_feeds_hand_names_to_workers_and_keep_them_when_there_is_none(
+    shared: Place,
+    replica: Handle,
+    valkey: Valkey,  # noqa: F811
+) -> None:
+    """News that is handed to nobody waits for the next `pypi`; handed twice it is fetched twice."""
+    await shared.crawl("rss", profile="plone")
+    first, second = replica.replica.members(PLONE)[:2]
+    replica.event({"event": "release", "project": first})
+    with valkey.client() as client:
+        alone = await shared.crawl("rss", profile="plone", push="1")
+        assert alone.figures["fetched"] > 0
+        client.zadd("project:workers", {"other 16": client.time()[0]})
+        replica.event({"event": "release", "project": second})
+        handed = await shared.crawl("rss", profile="plone", push="1")
+        assert handed.figures["fetched"] == 0
+        messages = [decode(data.encode()) for data in client.lrange("project:start_urls", 0, -1)]
+        assert [message.name for message in messages] == [second]
+        assert messages[0].version is not None, "or an old answer would do"
+        again = await shared.crawl("rss", profile="plone", push="1")
+        assert again.figures["fetched"] == 0
+        assert client.llen("project:start_urls") == 1
+    assert queued(shared) == [second], "Redis may forget it"
+
+
 def names(place: Place) -> set[str]:
     return {id_.partition("==")[0] for id_ in place.documents("plone")}
 
@@ -149,7 +177,7 @@ async def test_a_worker_that_is_asked_to_stop_leaves_its_names_and_the_lead_to_o
     valkey: Valkey,  # noqa: F811
 ) -> None:
     """Else the others wait for a worker that is gone; and `scrapy queue stats` shows who works on what."""
-    replica.faults([{"match": "/pypi/*", "fault": "slow", "delay": 0.3}])
+    replica.faults([{"match": "/pypi/*", "fault": "slow", "delay": 2}])
     with shared.popen("crawl", "pypi", "-p", "plone", "-L", "WARNING") as worker:
         try:
             await until(lambda: len(fetched(replica)) > 20)
