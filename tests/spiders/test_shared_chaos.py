@@ -99,7 +99,8 @@ class Services:
 
     def leader(self) -> str | None:
         with self.valkey.client() as client:
-            return client.get("pypi:leader")  # type: ignore[return-value]  # it decodes
+            leader: str | None = client.get("pypi:leader")
+            return leader
 
     def restart_queue(self) -> None:
         self.valkey.kill()

@@ -30,9 +30,8 @@ def replica() -> Iterator[Handle]:
 
 @pytest.fixture
 def shared(place: Place, valkey: Valkey, monkeypatch: pytest.MonkeyPatch) -> Place:  # noqa: F811
-    monkeypatch.setattr(
-        shared_work, "_SETTLED", 0
-    )  # for each test's Redis is new, and nobody was there before
+    # Each test's Redis is new, and nobody was there before.
+    monkeypatch.setattr(shared_work, "_SETTLED", 0)
     place.extra["REDIS_URL"] = valkey.url
     return place
 
