@@ -12,12 +12,10 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from pyf_scrapy.profiles import load_profiles
 from pyf_scrapy.replica.options import Options
 from pyf_scrapy.replica.runner import Handle, running_replica
 from pyf_scrapy.search.embedded import Server, embedded_server
@@ -27,7 +25,7 @@ from tests.postgresql import Postgresql
 from tests.queue.conftest import socket_folder  # noqa: F401  (a fixture)
 from tests.queue.valkey import Valkey
 from tests.soak import seed
-from tests.truth import comparable, differences, expected
+from tests.truth import Documents, differences
 
 SMALL = Options(projects=1_000, members={"plone": 30}, most_releases=4, missing=0)
 LARGE = Options(projects=10_000, members={"plone": 300}, most_releases=6, missing=0)
@@ -174,8 +172,7 @@ async def chaos(place: Place, replica: Handle, services: Services, *, workers: i
     asked = fetched(replica)
     twice = sum(count - 1 for count in asked.values())
     assert len(asked) == len(names)
-    truth = expected(replica.replica, load_profiles()["plone"], datetime.now(UTC).date())
-    assert differences(comparable(place.documents("plone")), comparable(truth)) == []
+    assert differences(place.documents("plone"), await undisturbed(place)) == []
     with place.store() as store:
         assert store.failures() == []
         assert store.status("plone").dirty == 0
@@ -189,6 +186,14 @@ async def chaos(place: Place, replica: Handle, services: Services, *, workers: i
         f"{len(crew.given_up)} ended because a service was gone: 0 lost, {twice} fetched twice, "
         f"{time.monotonic() - began:.0f} s"
     )
+
+
+async def undisturbed(place: Place) -> Documents:
+    """What one worker alone makes of the same PyPI."""
+    alone = Place(place.folder / "alone", place.pypi_url, place.server, {"PYPI_MAX_RPS": 0})
+    done = await alone.crawl("pypi", profile="plone", collection="undisturbed")
+    assert done.outcome.exit_code == 0
+    return alone.documents("undisturbed")
 
 
 @pytest.fixture
