@@ -8,12 +8,20 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.case import Bench, Case
-from benchmarks.cases.sweep import Sweep
+from benchmarks.cases.importing import Importing
+from benchmarks.cases.increment import Increment, Memory
+from benchmarks.cases.members import Members
+from benchmarks.cases.profiles import Profiles
+from benchmarks.cases.refresh import Refresh
+from benchmarks.cases.sweep import OnePercent, Sweep
+from benchmarks.cases.workers import Workers
 from benchmarks.figures import BenchmarkError
 from benchmarks.report import sentence, write
 from benchmarks.running import run_case
 
-CASES: tuple[type[Case], ...] = (Sweep,)
+CASES: tuple[type[Case], ...] = (
+    *(Sweep, OnePercent, Members, Increment, Profiles, Refresh, Importing, Memory, Workers),
+)
 
 RESULTS = Path(__file__).parent / "results"
 

@@ -173,10 +173,13 @@ def main() -> None:
     parser.add_argument("url")
     parser.add_argument("--typesense", help="address and key as JSON; without it nothing is indexed")
     parser.add_argument("--collection")
+    parser.add_argument("--limit", type=int, default=0, help="so many of the index's projects only; 0: all")
     given = parser.parse_args()
     baseline = Baseline(given.url)
     index = Index(json.loads(given.typesense), given.collection) if given.typesense else None
     names = baseline.names()
+    if given.limit:
+        names = names[: given.limit]
     matching = releases = 0
     for project in baseline.matching(names):
         matching += 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -16,7 +17,8 @@ import msgspec
 
 from benchmarks.figures import Figures
 from benchmarks.processes import Ended, Running, Server, clean_environment
-from pyf_scrapy.search.connection import TypesenseSettings, connect
+from pyf_scrapy.search import supervisor
+from pyf_scrapy.search.connection import Connection, TypesenseSettings, connect
 from pyf_scrapy.search.embedded import Server as Typesense
 from pyf_scrapy.search.embedded import embedded_server
 from pyf_scrapy.session import open_store
@@ -110,21 +112,37 @@ class Bench:
         self.empty_index()
         return Place(self.new_folder(), server, self.typesense, extra)
 
+    def connection(self) -> Connection:
+        """A connection to the search server; close it."""
+        return connect(
+            TypesenseSettings(
+                *self.typesense[:3], api_key=self.typesense.api_key, timeout=120, folder=self.folder, linger=0
+            )
+        )
+
+    def indexed(self, alias: str) -> int:
+        """How many documents a collection has."""
+        with self.connection() as connection:
+            return int(connection.client.api_call.get(f"/collections/{alias}", dict)["num_documents"])
+
+    def typesense_cpu(self) -> float:
+        """User and system seconds of the search server so far."""
+        pid = supervisor.read_state(self.folder / "typesense")["pid"]
+        words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+
     def empty_index(self) -> None:
         """Drops all collections and aliases."""
-        settings = TypesenseSettings(
-            *self.typesense[:3], api_key=self.typesense.api_key, timeout=60, folder=self.folder, linger=0
-        )
-        with connect(settings) as connection:
+        with self.connection() as connection:
             calls = connection.client.api_call
             for alias in calls.get("/aliases", dict)["aliases"]:
                 calls.delete(f"/aliases/{alias['name']}", dict)
             for collection in calls.get("/collections", list):
                 calls.delete(f"/collections/{collection['name']}", dict)
 
-    def baseline(self, server: Server, collection: str | None = None) -> Ended:
-        """Runs the baseline once; with a collection it indexes, too."""
-        words = ["-m", "benchmarks.baseline", server.url]
+    def baseline(self, server: Server, collection: str | None = None, limit: int = 0) -> Ended:
+        """Runs the baseline once, for all or so many projects; with a collection it indexes, too."""
+        words = ["-m", "benchmarks.baseline", server.url, "--limit", str(limit)]
         if collection is not None:
             words += ["--typesense", json.dumps(self.typesense._asdict()), "--collection", collection]
         return Running(words).wait()
@@ -166,6 +184,11 @@ class Case:
     def claims(self, rounds: Rounds) -> list[Claim]:
         """What the rounds show."""
         raise NotImplementedError
+
+
+def asked(answered: Figures) -> float:
+    """Requests of a server's statistics."""
+    return sum(count for kind, count in answered.items() if kind not in ("bytes", "cpu", "serial"))
 
 
 def discard(folder: Path) -> None:

@@ -112,7 +112,7 @@ class Server:
         self.url = url
 
     def control(self, command: str) -> Figures:
-        """`statistics`, `reset` or `change/N`: what was asked since the last reset, by kind, and `cpu`."""
+        """`statistics`, `reset`, `retag` or `change/N`: what was asked since a reset, by kind, and `cpu`."""
         with urllib.request.urlopen(f"{self.url}/_bench/{command}", timeout=600) as response:  # noqa: S310
             return dict(json.load(response))
 

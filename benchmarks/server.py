@@ -5,8 +5,8 @@
 prints its address when it is ready, and ends when its standard input is closed. It answers what a crawl
 asks for (`/simple/`, `/simple/NAME/`, `/pypi/NAME/json`, `/pypi/NAME/VERSION/json`) always as gzip, with
 ETag, serial and as many headers as PyPI's CDN sends, 304 to a known ETag and 301 to a name that is not in
-normal form. Below `/_bench/` it tells what it was asked and what that cost it (`statistics`), and changes projects
-(`change/1000`).
+normal form. Below `/_bench/` it tells what it was asked and what that cost it (`statistics`), and changes
+projects (`change/1000`) or the ETag of the index (`retag`).
 """
 
 from __future__ import annotations
@@ -128,6 +128,8 @@ class Service:
         if words[0] == "reset":
             self.counts.clear()
             self._cpu = time.process_time()
+        elif words[0] == "retag":
+            self._world.retag()
         elif words[0] == "change":
             self._world.change(int(words[1]))
         return {**self.counts, "cpu": time.process_time() - self._cpu, "serial": self._world.last_serial}

@@ -17,7 +17,7 @@ from pyf_scrapy.replica.replica import Replica
 from pyf_scrapy.replica.simple import Compressed, Row, index_json, page_json
 from pyf_scrapy.replica.truth import Project, Release
 
-DAY = 86_400_000_000  # microseconds
+MONTH = 30 * 86_400_000_000  # microseconds
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,10 @@ class World:
         template = self._templates[zlib.crc32(name.encode()) % len(self._templates)]
         return template.packed(name, serial), serial
 
+    def retag(self) -> None:
+        """Give the index another ETag, so that it is read again, and says the same."""
+        self.index = self.index._replace(etag=f'{self.index.etag[:-1]}+"')
+
     def change(self, count: int) -> None:
         """Give so many projects without a framework, spread over the index, a new serial."""
         candidates = [
@@ -126,19 +130,14 @@ class World:
 
 
 def _releases(project: Project, count: int) -> tuple[Release, ...]:
-    """Exactly so many releases, the latest among them; what is missing is made of it, a month older each."""
+    """Exactly so many releases, the latest among them; those that lack are made of it, a month older each."""
     latest = project.latest
     assert latest is not None, "members have releases"
-    kept = (
-        [release for release in project.releases if release is not latest][-(count - 1) :]
-        if count > 1
-        else []
-    )
+    others = [release for release in project.releases if release is not latest]
+    kept = others[len(others) - count + 1 :] if len(others) >= count else others
     oldest = min(release.uploaded for release in (*kept, latest))
     made = [
-        msgspec.structs.replace(
-            latest, version=f"0.0.{number}", uploaded=oldest - (count - number) * 30 * DAY
-        )
-        for number in range(count - 1 - len(kept))
+        msgspec.structs.replace(latest, version=f"0.0.0.{age}", uploaded=oldest - age * MONTH)
+        for age in range(count - 1 - len(kept), 0, -1)
     ]
-    return (*made, *(msgspec.structs.replace(release, yanked=False) for release in kept), latest)
+    return (*made, *kept, latest)

@@ -1,19 +1,22 @@
-"""A first crawl in which nothing matches: fetch, unpack, look at the classifiers, store name and serial."""
+"""First crawls: nothing matches, or one project in a hundred."""
 
 from __future__ import annotations
 
 import json
+from typing import ClassVar
 
-from benchmarks.case import Case, Claim, Place, Rounds, discard
+from benchmarks.case import Case, Claim, Place, Rounds, asked, discard
 from benchmarks.figures import Figures, ratio, require
 from benchmarks.processes import Ended, serving
 from benchmarks.world import WorldOptions
 
 BASELINE, OURS, RAW = "baseline", "scrapy crawl pypi", "raw client"
+RELEASES = 5
 
 
 class Sweep(Case):
-    """Documents per CPU second of the whole process, start and index included."""
+    """Fetch, unpack, look at the classifiers, store name and serial: documents per CPU second of the whole
+    process, its start and the index included."""
 
     name = "sweep"
     title = "Sweep: nothing matches"
@@ -23,11 +26,14 @@ class Sweep(Case):
         *("server_cpu_s", "server_answers_per_cpu_s"),
     )
     documents = 50_000
-    members = 0
-    """Projects that match, each with one release."""
+    one_member_in: ClassVar[int | None] = None
+    """So many projects are one that matches."""
+    least: ClassVar[float | None] = 3.0
+    """How many times the baseline's documents per CPU second ours must reach."""
 
     def setup(self) -> None:
-        world = WorldOptions(self.size, {"plone": self.members} if self.members else {}, releases=1)
+        self.members = self.size // self.one_member_in if self.one_member_in else 0
+        world = WorldOptions(self.size, {"plone": self.members} if self.members else {}, releases=RELEASES)
         self.server = self.stack.enter_context(serving(world))
 
     def run(self, contender: str) -> Figures:
@@ -35,23 +41,28 @@ class Sweep(Case):
         if contender == OURS:
             ended = self._ours()
         elif contender == BASELINE:
-            ended = self.bench.baseline(self.server)
-            self._check(ended, json.loads(ended.output))
+            ended = self._baseline()
         else:
             ended = self.bench.raw_client(self.server)
-            self._check(ended, json.loads(ended.output))
+            self._check(json.loads(ended.output))
         answered = self.server.control("statistics")
         require("project documents that were asked for", answered.get("project", 0), self.size)
         return {
             **ended.figures(self.size),
-            "requests": sum(
-                count for kind, count in answered.items() if kind not in ("bytes", "cpu", "serial")
-            ),
+            "requests": asked(answered),
             "server_cpu_s": answered["cpu"],
-            "server_answers_per_cpu_s": self.size / answered["cpu"],
+            "server_answers_per_cpu_s": asked(answered) / answered["cpu"],
         }
 
-    def _check(self, ended: Ended, told: dict[str, int]) -> None:
+    def _baseline(self) -> Ended:
+        self.bench.empty_index()
+        ended = self.bench.baseline(self.server, "baseline" if self.members else None)
+        told = json.loads(ended.output)
+        self._check(told)
+        require("releases indexed", told["indexed"], self.members * RELEASES)
+        return ended
+
+    def _check(self, told: dict[str, int]) -> None:
         require("projects read", told["projects"], self.size)
         require("projects that match", told["matching"], self.members)
         require("requests that failed", told["failed"], 0)
@@ -60,6 +71,7 @@ class Sweep(Case):
         place = self.bench.place(self.server)
         ended = place.crawl("pypi", "-p", "plone")
         check_store(place, self.size, self.members)
+        require("documents in the index", self.bench.indexed("plone"), self.members * RELEASES)
         discard(place.folder)
         return ended
 
@@ -68,10 +80,21 @@ class Sweep(Case):
             return ratio(rounds, "documents_per_cpu_s", of, to)
 
         return [
-            Claim("ours : baseline, documents per CPU second", per_cpu(OURS, BASELINE), 3.0),
+            Claim("ours : baseline, documents per CPU second", per_cpu(OURS, BASELINE), self.least),
             Claim("baseline : raw client, documents per CPU second", per_cpu(BASELINE, RAW), 1 / 20),
             Claim("ours : raw client, documents per CPU second", per_cpu(OURS, RAW)),
+            Claim("ours : baseline, documents per second", ratio(rounds, "documents_per_s", OURS, BASELINE)),
         ]
+
+
+class OnePercent(Sweep):
+    """The same with members, whose releases are fetched and indexed; the raw client leaves these out."""
+
+    name = "one-percent"
+    title = "1 % of the projects match, 5 releases each"
+    documents = 10_000
+    one_member_in = 100
+    least = None
 
 
 def check_store(place: Place, projects: int, members: int) -> None:
