@@ -13,6 +13,7 @@ from benchmarks.cases.increment import Increment, Memory
 from benchmarks.cases.members import Members
 from benchmarks.cases.profiles import Profiles
 from benchmarks.cases.refresh import Refresh
+from benchmarks.cases.search import Search
 from benchmarks.cases.sweep import OnePercent, Sweep
 from benchmarks.cases.workers import Workers
 from benchmarks.figures import BenchmarkError
@@ -20,7 +21,7 @@ from benchmarks.report import sentence, write
 from benchmarks.running import run_case
 
 CASES: tuple[type[Case], ...] = (
-    *(Sweep, OnePercent, Members, Increment, Profiles, Refresh, Importing, Memory, Workers),
+    *(Sweep, OnePercent, Members, Increment, Profiles, Refresh, Importing, Memory, Workers, Search),
 )
 
 RESULTS = Path(__file__).parent / "results"
