@@ -53,6 +53,7 @@ soak: setup-test
 bench: setup-bench
 	@$(CLEAN) $(BIN)/python -m benchmarks $(CASES) $(if $(ROUNDS),--rounds $(ROUNDS)) \
 		$(if $(DOCUMENTS),--documents $(DOCUMENTS))
+	@$(BIN)/python -m tests.readme_tables
 
 lint: setup-test
 	@$(BIN)/ruff check .

@@ -83,12 +83,23 @@ class Place:
 
 
 class Bench:
-    """Where all cases of a call run: a folder, a Typesense, the number of rounds, a size of one's own."""
+    """Where all cases of a call run: a folder, a Typesense, the number of rounds, a size of one's own.
 
-    def __init__(self, folder: Path, *, rounds: int = 5, documents: int | None = None) -> None:
+    With a Typesense of somebody else's, `typesense_cpu` does not work.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        rounds: int = 5,
+        documents: int | None = None,
+        typesense: Typesense | None = None,
+    ) -> None:
         self.folder = folder
         self.rounds = rounds
         self.documents = documents
+        self._typesense = typesense
         self._stack = ExitStack()
         self._numbers = itertools.count()
 
@@ -101,6 +112,8 @@ class Bench:
     @cached_property
     def typesense(self) -> Typesense:
         """A search server of the bench's own, so that its CPU is nobody's."""
+        if self._typesense is not None:
+            return self._typesense
         return self._stack.enter_context(embedded_server(self.folder / "typesense", linger=2))
 
     def new_folder(self) -> Path:

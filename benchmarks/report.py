@@ -11,7 +11,10 @@ from pathlib import Path
 import msgspec
 
 from benchmarks.case import Claim
+from benchmarks.plot import draw
 from benchmarks.running import Result
+
+PLOT = "ratios.svg"
 
 LIBRARIES = ("Scrapy", "Twisted", "aiohttp", "msgspec", "requests", "typesense", "SQLAlchemy")
 
@@ -82,9 +85,11 @@ def sentence(claim: Claim) -> str:
     return f"{claim.text}: **{number(claim.value)}** ({kind} {number(claim.limit)}: {verdict})"
 
 
-def markdown(results: Sequence[Result], about: dict[str, str]) -> str:
+def markdown(results: Sequence[Result], about: dict[str, str], *, plot: bool = False) -> str:
     """The page of all results."""
     lines = ["# Benchmarks", "", ", ".join(f"{name} {value}" for name, value in about.items()) + ".", ""]
+    if plot:
+        lines += [f"![ratios]({PLOT})", ""]
     for result in results:
         lines += table(result)
     return "\n".join(lines).rstrip() + "\n"
@@ -111,4 +116,5 @@ def write(folder: Path, new: Sequence[Result]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     page = msgspec.json.format(msgspec.json.encode(Page(about, results)), indent=1)
     (folder / "results.json").write_bytes(page + b"\n")
-    (folder / "README.md").write_text(markdown(results, about))
+    plotted = draw(results, folder / PLOT)
+    (folder / "README.md").write_text(markdown(results, about, plot=plotted))

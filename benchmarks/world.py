@@ -24,6 +24,7 @@ MONTH = 30 * 86_400_000_000  # microseconds
 class WorldOptions:
     """`members` are packages of a family (`{"plone": 200}`), each with exactly `releases`; the other
     `projects` have no framework and share `templates` documents. `dotted`: members have dots in their names.
+    `missing`: so many of the others are listed, but a 404.
     """
 
     projects: int
@@ -31,6 +32,7 @@ class WorldOptions:
     releases: int = 5
     dotted: bool = False
     templates: int = 1000
+    missing: int = 0
     seed: int = 7
 
 
@@ -70,15 +72,17 @@ class World:
             self._rows.append(row)
         if options.dotted:
             self._rows.sort(key=lambda row: str(canonicalize_name(row.name)))
-        others = options.projects > len(self.members)
-        self._templates: list[Template] = templates(options.templates, options.seed) if others else []
+        others = [name for name in self.serials if name not in self.members]
+        shared = min(options.templates, len(others))
+        self._templates: list[Template] = templates(shared, options.seed) if shared else []
+        self._missing = frozenset(others[: options.missing])
         self.last_serial = self._replica.serial
         self.index: Compressed = index_json(iter(self._rows), self.last_serial)
 
     def project(self, name: str) -> tuple[Packed, int] | None:
         """The JSON of a project that has no document of its own, by its normalized name, and its serial."""
         serial = self.serials.get(name)
-        if serial is None or not self._templates:
+        if serial is None or name in self._missing:
             return None
         template = self._templates[zlib.crc32(name.encode()) % len(self._templates)]
         return template.packed(name, serial), serial
