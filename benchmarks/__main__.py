@@ -17,14 +17,12 @@ from benchmarks.cases.search import Search
 from benchmarks.cases.sweep import OnePercent, Sweep
 from benchmarks.cases.workers import Workers
 from benchmarks.figures import BenchmarkError
-from benchmarks.report import sentence, write
+from benchmarks.report import RESULTS, sentence, write
 from benchmarks.running import run_case
 
 CASES: tuple[type[Case], ...] = (
     *(Sweep, OnePercent, Members, Increment, Profiles, Refresh, Importing, Memory, Workers, Search),
 )
-
-RESULTS = Path(__file__).parent / "results"
 
 
 def main() -> int:

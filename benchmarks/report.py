@@ -14,6 +14,7 @@ from benchmarks.case import Claim
 from benchmarks.plot import draw
 from benchmarks.running import Result
 
+RESULTS = Path(__file__).parent / "results"
 PLOT = "ratios.svg"
 
 LIBRARIES = ("Scrapy", "Twisted", "aiohttp", "msgspec", "requests", "typesense", "SQLAlchemy")
@@ -64,7 +65,8 @@ def table(result: Result) -> Iterator[str]:
     rounds = len(next(iter(result.rounds.values())))
     yield f"### {result.title}"
     yield ""
-    yield f"`{result.name}`, size {result.size:,}, medians of {rounds}"
+    kind = f"medians of {rounds} rounds" if rounds > 1 else "one round"
+    yield f"`{result.name}`, size {result.size:,}, {kind}, load of the machine before it {result.load:.1f}"
     yield ""
     yield f"| | {' | '.join(heads)} |"
     yield "| --- |" + " ---: |" * len(heads)
@@ -76,13 +78,18 @@ def table(result: Result) -> Iterator[str]:
     yield ""
 
 
+def demand(claim: Claim) -> str:
+    """What is asked of a claim, and whether it holds; empty when nothing is."""
+    if claim.limit is None:
+        return ""
+    kind = "at most" if claim.at_most else "at least"
+    return f"{kind} {number(claim.limit)}: {'holds' if claim.holds else 'missed'}"
+
+
 def sentence(claim: Claim) -> str:
     """A claim in words."""
-    if claim.limit is None:
-        return f"{claim.text}: **{number(claim.value)}**"
-    kind = "at most" if claim.at_most else "at least"
-    verdict = "holds" if claim.holds else "missed"
-    return f"{claim.text}: **{number(claim.value)}** ({kind} {number(claim.limit)}: {verdict})"
+    asked = demand(claim)
+    return f"{claim.text}: **{number(claim.value)}**" + (f" ({asked})" if asked else "")
 
 
 def markdown(results: Sequence[Result], about: dict[str, str], *, plot: bool = False) -> str:

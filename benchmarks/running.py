@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +13,7 @@ from benchmarks.figures import Figures, medians, rates
 
 
 class Result(msgspec.Struct):
-    """What a case came to."""
+    """What a case came to; `load` is the machine's load average before it."""
 
     name: str
     title: str
@@ -20,6 +21,7 @@ class Result(msgspec.Struct):
     shown: tuple[str, ...]
     rounds: dict[str, list[Figures]]
     claims: list[Claim]
+    load: float = 0.0
 
     @property
     def medians(self) -> dict[str, Figures]:
@@ -29,6 +31,7 @@ class Result(msgspec.Struct):
 
 def run_case(kind: type[Case], bench: Bench, say: Callable[[str], Any] = print) -> Result:
     """Runs all rounds of a case. Raises BenchmarkError when one of them did not do its work."""
+    load = os.getloadavg()[0]
     with kind(bench) as case:
         rounds: dict[str, list[Figures]] = {contender: [] for contender in case.contenders}
         for number in range(bench.rounds):
@@ -37,7 +40,7 @@ def run_case(kind: type[Case], bench: Bench, say: Callable[[str], Any] = print) 
                 figures = rates(case.run(contender))
                 rounds[contender].append(figures)
                 say(f"{case.name} {number + 1}/{bench.rounds} {contender}: {_line(figures)}")
-        return Result(case.name, case.title, case.size, case.shown, rounds, case.claims(rounds))
+        return Result(case.name, case.title, case.size, case.shown, rounds, case.claims(rounds), load)
 
 
 def _line(figures: Figures) -> str:
