@@ -20,12 +20,13 @@ def draw(results: Sequence[Result], file: Path) -> bool:
     except ImportError:
         return False
     matplotlib.use("svg")
-    matplotlib.rcParams["svg.hashsalt"] = "pyf_scrapy"  # the same figures give the same file
+    # The same figures give the same file; text stays text.
+    matplotlib.rcParams.update({"svg.hashsalt": "pyf_scrapy", "svg.fonttype": "none"})
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(figsize=(10, 0.5 + 0.4 * len(ratios)), layout="constrained")
     places = range(len(ratios), 0, -1)
-    axes.barh(places, [claim.value for _, claim in ratios], color=_OURS, height=0.6)
+    axes.barh(places, [claim.value - 1 for _, claim in ratios], left=1, color=_OURS, height=0.6)
     for place, (_, claim) in zip(places, ratios, strict=True):
         if claim.limit is not None:
             axes.plot([claim.limit] * 2, [place - 0.4, place + 0.4], color=_LIMIT, linewidth=2)
