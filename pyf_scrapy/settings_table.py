@@ -182,6 +182,14 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("RENDER_WORKERS", 2, "int", "processes that render READMEs", "Documents", minimum=1, maximum=64),
     Setting(
+        "RENDER_CACHE_MB",
+        256,
+        "int",
+        "room for rendered READMEs, which are not rendered again, in PYF_DATA_DIR; 0 = none are kept",
+        "Documents",
+        maximum=100_000,
+    ),
+    Setting(
         "GITHUB_TOKEN",
         None,
         "secret",

@@ -12,10 +12,10 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 import msgspec
 
@@ -23,6 +23,7 @@ from pyf_scrapy.exceptions import RenderError
 from pyf_scrapy.metadata import render_worker
 from pyf_scrapy.metadata.descriptions import Description
 from pyf_scrapy.metadata.releases import Release, text_versions
+from pyf_scrapy.metadata.render_cache import RenderCache
 
 _START_TIMEOUT = 60.0  # seconds; a start takes 0.3 s of one core
 _MAX_REPLY = 16 * 1024**2  # bytes; five fields at their largest take 6 MB
@@ -59,8 +60,8 @@ class Renderer:
     """Worker processes that are started when needed and used again; `close` ends them.
 
     `timeout` is in seconds for each document, not counting its wait for a free worker; `max_source` in
-    characters; `max_memory` in bytes of address space for each worker. May be used from one event loop
-    at a time.
+    characters; `max_memory` in bytes of address space for each worker. What `cache` has is not rendered; the
+    renderer closes it. `rendered` and `cached` count READMEs. May be used from one event loop at a time.
     """
 
     def __init__(
@@ -70,7 +71,11 @@ class Renderer:
         timeout: float = 10.0,
         max_source: int = 2_000_000,
         max_memory: int = 1024**3,
+        cache: RenderCache | None = None,
     ) -> None:
+        self.rendered = 0
+        self.cached = 0
+        self._cache = cache
         self._timeout = timeout
         self._max_source = max_source
         self._max_memory = max_memory
@@ -80,6 +85,16 @@ class Renderer:
         self._workers: set[_Worker] = set()
         self._idle: list[_Worker] = []
         self._closed = False
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any], *, cached: bool = True) -> Renderer:
+        """As RENDER_WORKERS, RENDER_TIMEOUT and RENDER_CACHE_MB say; without the cache unless `cached`."""
+        size = int(settings["RENDER_CACHE_MB"]) * 10**6 if cached else 0
+        return cls(
+            workers=int(settings["RENDER_WORKERS"]),
+            timeout=float(settings["RENDER_TIMEOUT"]),
+            cache=RenderCache(Path(settings["PYF_DATA_DIR"]) / "renderings.sqlite", size) if size else None,
+        )
 
     async def render(self, source: str | None, content_type: str | None) -> Description:
         """Return `descriptions.render` of the two.
@@ -94,7 +109,12 @@ class Renderer:
         self._check_open()
         # Strings of JSON may hold halves of surrogate pairs, which no encoding takes.
         job = render_worker.Job(_encodable(source), _encodable(content_type))
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._render, job)
+        if self._cache is not None and (found := await asyncio.to_thread(self._cache.get, *_content(job))):
+            self.cached += 1
+            return found
+        description = await asyncio.get_running_loop().run_in_executor(self._threads, self._render, job)
+        self.rendered += 1
+        return description
 
     @property
     def pids(self) -> list[int]:
@@ -111,6 +131,8 @@ class Renderer:
         await asyncio.to_thread(self._threads.shutdown)
         for worker in list(self._workers):
             self._discard(worker)
+        if self._cache is not None:
+            self._cache.close()
 
     def _render(self, job: render_worker.Job) -> Description:
         worker = self._take()
@@ -126,6 +148,8 @@ class Renderer:
                 self._idle.append(worker)
         if reply.description is None:
             raise RenderError(f"README not rendered: {reply.error}")
+        if self._cache is not None:
+            self._cache.put(*_content(job), reply.description)
         return reply.description
 
     def _take(self) -> _Worker:
@@ -220,6 +244,11 @@ class _Worker:
     def _expire(self) -> None:
         self._timed_out = True
         self.process.kill()
+
+
+def _content(job: render_worker.Job) -> tuple[str, str]:
+    """What its rendering follows from: to `descriptions.render` none is the same as an empty one."""
+    return job.source or "", job.content_type or ""
 
 
 def _encodable(text: str | None) -> str | None:

@@ -6,6 +6,7 @@ The index is the list that removal is decided by: an answer that is not one is a
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Final
 
 import msgspec
@@ -95,6 +96,9 @@ class _File(msgspec.Struct):
     yanked: Raw = NULL
 
 
+_PIECE: Final = 1 << 20  # bytes
+_BETWEEN: Final = re.compile(rb"\}\s*,\s*\{")
+
 _index: Final = msgspec.json.Decoder(_Index)
 _entries: Final = msgspec.json.Decoder(list[_Entry])
 _items: Final = msgspec.json.Decoder(list[Raw])
@@ -105,20 +109,38 @@ _versions: Final = msgspec.json.Decoder(list[str] | None)
 _status: Final = msgspec.json.Decoder(_Status | None)
 
 
-def parse_index(body: bytes) -> SimpleIndex:
-    """Read the answer of /simple/. Entries with an unusable name are counted, not returned.
+class IndexReader:
+    """The answer of /simple/, read in pieces: whole it would need four times the memory of its bytes.
 
-    Raises ParseError only: also for a major API version other than 1 and for an answer without `projects`.
+    Iterate once, for the names as displayed and the serials in the index's order; entries with an unusable
+    name are left out and counted as `skipped`. Raises ParseError only, also for a major API version other
+    than 1 and for an answer without `projects`.
     """
-    with wire.parsing(_INDEX):
-        document = _index.decode(body)
-        last_serial = _last_serial(_INDEX, document.meta)
-        if not wire.bounded(document.projects, objects=MAX_PROJECTS, commas=MAX_INDEX_COMMAS):
-            raise ParseError(_INDEX, "projects holds too many elements")
-        entries = _wire_entries(document.projects)
-        named = (entry for entry in entries if wire.is_name(entry.name))
-        projects = [IndexEntry(entry.name, wire.as_count(entry.serial)) for entry in named]
-        return SimpleIndex(last_serial, projects, skipped=len(entries) - len(projects))
+
+    def __init__(self, body: bytes) -> None:
+        with wire.parsing(_INDEX):
+            document = _index.decode(body)
+            self.last_serial = _last_serial(_INDEX, document.meta)
+            if not wire.bounded(body, objects=MAX_PROJECTS, commas=MAX_INDEX_COMMAS):
+                raise ParseError(_INDEX, "projects holds too many elements")
+        self.skipped = 0
+        self._projects = memoryview(document.projects)
+
+    def __iter__(self) -> Iterator[tuple[str, int | None]]:
+        with wire.parsing(_INDEX):
+            for entries in _pieces(self._projects):
+                for entry in entries:
+                    if wire.is_name(entry.name):
+                        yield entry.name, wire.as_count(entry.serial)
+                    else:
+                        self.skipped += 1
+
+
+def parse_index(body: bytes) -> SimpleIndex:
+    """Read the answer of /simple/ as a whole. Raises what `IndexReader` does."""
+    reader = IndexReader(body)
+    projects = [IndexEntry(name, serial) for name, serial in reader]
+    return SimpleIndex(reader.last_serial, projects, reader.skipped)
 
 
 def parse_simple_page(body: bytes) -> SimplePage:
@@ -167,7 +189,24 @@ def _version(version: str) -> str:
     return wire.checked_version(_PAGE, "version", version)
 
 
-def _wire_entries(raw: Raw) -> list[_Entry]:
+def _pieces(projects: memoryview) -> Iterator[list[_Entry]]:
+    """The entries, some at a time. Raises ParseError, MsgspecError.
+
+    What is cut at a place between two objects is JSON only if that place lies within neither a string nor
+    another object: then all up to there is read as it would be in one piece. Where it is not, the rest is.
+    """
+    at = 1
+    while projects[0] == ord("[") and (cut := _BETWEEN.search(projects, at + _PIECE)):
+        try:
+            entries = _wire_entries(b"".join((b"[", projects[at : cut.start() + 1], b"]")))
+        except msgspec.MsgspecError:
+            break
+        yield entries
+        at = cut.end() - 1
+    yield _wire_entries(projects if at == 1 else b"".join((b"[", projects[at:])))
+
+
+def _wire_entries(raw: bytes | memoryview) -> list[_Entry]:
     """All entries at once; one by one only if an entry has a wrong type, which then costs itself alone."""
     try:
         return _entries.decode(raw)

@@ -18,13 +18,10 @@ class DescriptionsPipeline:
     with DESCRIPTIONS=all. A README that breaks its bounds costs its own text and is noted as a failure."""
 
     def __init__(self, crawler: Crawler) -> None:
-        settings = crawler.settings
         self.crawler = crawler
         self.spider = spider_of(crawler)
         self.session = self.spider.session
-        self.renderer = Renderer(
-            workers=settings.getint("RENDER_WORKERS"), timeout=settings.getfloat("RENDER_TIMEOUT")
-        )
+        self.renderer = Renderer.from_settings(crawler.settings)
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> DescriptionsPipeline:
@@ -37,9 +34,12 @@ class DescriptionsPipeline:
         item.descriptions, problems = await render_releases(
             self.renderer, item.releases, all_texts=item.all_texts
         )
+        stats = self.crawler.stats
+        stats.set_value("pyf/descriptions/rendered", self.renderer.rendered)
+        stats.set_value("pyf/descriptions/cached", self.renderer.cached)
         with services(self.spider):
             if problems:
-                self.crawler.stats.inc_value("pyf/descriptions/failed", len(problems))
+                stats.inc_value("pyf/descriptions/failed", len(problems))
                 logger.warning("%s: %s", item.normalized_name, problems[0])
                 await self.session.fail(item.normalized_name, "description", *problems)
             else:

@@ -45,9 +45,7 @@ class Filler:
         self.refused: dict[str, str] = {}
         self.given_up: set[str] = set()
         self._is_begun = False
-        self._renderer = Renderer(
-            workers=int(settings["RENDER_WORKERS"]), timeout=float(settings["RENDER_TIMEOUT"])
-        )
+        self._renderer = Renderer.from_settings(settings)
         self._batcher = Batcher(
             Batch(store, connection, collection).send,
             documents=int(settings["TYPESENSE_BATCH_DOCUMENTS"]),

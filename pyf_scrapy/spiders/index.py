@@ -11,10 +11,10 @@ from packaging.utils import canonicalize_name
 from scrapy.http import Response
 
 from pyf_scrapy.exceptions import FetchError, ParseError
-from pyf_scrapy.parsers.simple_index import SimpleIndex, parse_index
+from pyf_scrapy.parsers.simple_index import IndexReader
 from pyf_scrapy.session import Session
 from pyf_scrapy.spiders.fetching import PyPI, etag_of
-from pyf_scrapy.store.index_file import IndexFile
+from pyf_scrapy.store.index_file import IndexFile, IndexLines
 from pyf_scrapy.sync.removal import IndexVerdict, judge_index, too_many
 
 
@@ -66,17 +66,19 @@ class Index:
     def _take(self, file: IndexFile, response: Response) -> Read:
         """Parse an index, and keep it if it is believed. Raises FetchError, ParseError."""
         try:
-            index = parse_index(response.body)
+            index = IndexReader(response.body)
+            lines = IndexLines((canonicalize_name(name), name, serial) for name, serial in index)
         except ParseError as error:
             raise FetchError(
                 f"{response.url} is no index of projects ({error}): is PYPI_URL a PyPI?"
             ) from error
-        if not index.projects:
+        if not lines.given:
             raise FetchError("the index lists no project: is PYPI_URL a PyPI?")
-        serial = _last_serial(index)
-        if serial is None or all(entry.serial is None for entry in index.projects):
+        # The serial of the whole, else the highest of a project.
+        serial = lines.highest if index.last_serial is None else index.last_serial
+        if serial is None or lines.highest is None:
             raise FetchError("the index has no serials (_last-serial): is PYPI_URL a PyPI?")
-        store, count = self.session.store, len(index.projects)
+        store, count = self.session.store, lines.given
         reads = store.index_reads()
         last = max(reads, key=lambda read: read.last_read_at, default=None)
         verdict = judge_index(
@@ -97,12 +99,7 @@ class Index:
             if file.read_header() is None:
                 raise FetchError(f"PyPI's index was refused: {refusal}")
             return Read(file, verdict=verdict, refusal=refusal)
-        file.write(
-            ((canonicalize_name(entry.name), entry.name, entry.serial) for entry in index.projects),
-            etag=etag_of(response),
-            last_serial=serial,
-            written_at=self.read_at,
-        )
+        file.write(lines, etag=etag_of(response), last_serial=serial, written_at=self.read_at)
         store.note_index(serial, self.read_at, count)
         return Read(file, skipped=index.skipped)
 
@@ -120,10 +117,3 @@ def removals_refused(gone: int, known: int) -> FetchError | None:
         f"{gone} of {known} packages are not in PyPI's index any more, too many at once to be believed; "
         "nothing is removed. If it is true: -a accept_removals=1"
     )
-
-
-def _last_serial(index: SimpleIndex) -> int | None:
-    """The serial of the whole, else the highest of a project."""
-    if index.last_serial is not None:
-        return index.last_serial
-    return max((entry.serial for entry in index.projects if entry.serial is not None), default=None)

@@ -169,11 +169,7 @@ class PypiSpider(PackageSpider):
     def compute_work(self, index: IndexFile, *, full: bool) -> WorkList:
         """What differs between index and store; blocking, a second or so for a million names."""
         store, profiles = self.session.store, self.session.profiles
-        members: set[str] = set()
-        wanted: set[str] = set()
-        for profile in profiles:
-            members.update(store.members(profile))
-            wanted.update(store.candidates(profile, profile.releases))
+        survey = store.survey(profiles)
         packages = set(store.package_names())
         self._packages = len(packages)
         queued = [name for name, _, _ in store.queued() if self.substring in name]
@@ -184,23 +180,23 @@ class PypiSpider(PackageSpider):
         before = index.header.written_at - SECOND_INDEX
         unseen = {row.normalized_name for row in rows if row.last_at < before}
         work = work_list(
-            _unless_seen(index, unseen),
-            store.iter_serials(),
-            members=members,
-            wanted=wanted,
+            _unless_seen(index, unseen) if unseen else index,
+            survey,
+            members=survey.members,
+            wanted=survey.wanted,
             queued=set(queued),
             packages=packages,
             failed=failed,
             last_serial=index.header.last_serial,
             hinted=lambda name: any(profile.hinted(name) for profile in profiles),
-            selected=lambda name: self.substring in name,
+            selected=(lambda name: self.substring in name) if self.substring else None,
             full=full,
         )
         failing = {row.normalized_name for row in failures}
         self._sort_queued(index, work, sorted(queued, key=failing.__contains__))
         if self.well is None:
             differ = {index.entry_at(place)[0] for place in (*work.queued, *work.members)}
-            self.well = next((name for name in members if name not in differ), None)
+            self.well = next((name for name in survey.members if name not in differ), None)
         # What is left was seen nowhere in the index: nobody will ask for it again.
         for stage in UNFETCHED:
             store.clear_failures(unseen, stage)

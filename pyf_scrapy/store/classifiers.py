@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import lru_cache
 
 from sqlalchemy import bindparam, select
@@ -55,14 +57,27 @@ class ClassifierCodec:
 
     def encode(self, names: Iterable[str]) -> bytes:
         """Pack names that were learnt before."""
-        packed = bytearray()
-        for name in names:
-            number = self._ids[name]
-            while number > 127:
-                packed.append(128 | (number & 127))
-                number >>= 7
-            packed.append(number)
-        return bytes(packed)
+        return b"".join(_packed(self._ids[name]) for name in names)
+
+    def finder(self, profiles: Iterable[Profile]) -> Callable[[bytes], object]:
+        """A function of packed classifiers: true when one of them is what a profile takes, names aside.
+
+        One search for all profiles, because they are unpacked for hardly any project.
+        """
+        plain = [replace(profile, include=(), exclude=()) for profile in profiles]
+        if any(profile.matches("", ()) for profile in plain):
+            return lambda packed: True
+        self._read_all()
+        by_rest: dict[bytes, list[bytes]] = {}
+        for number, name in list(self._names.items()):
+            if any(profile.matches("", (name,)) for profile in plain):
+                packed = _packed(number)
+                by_rest.setdefault(packed[1:], []).append(re.escape(packed[:1]))
+        if not by_rest:
+            return lambda packed: None
+        numbers = (b"[%b]%b" % (b"".join(first), re.escape(rest)) for rest, first in by_rest.items())
+        # Behind the last byte of another number, or in front.
+        return lru_cache(_MEMO)(re.compile(rb"(?<![\x80-\xff])(?:%b)" % b"|".join(numbers)).search)
 
     def matcher(self, profile: Profile) -> Callable[[str, bytes], bool]:
         """A function of (normalized name, packed classifiers): whether the profile takes the project.
@@ -98,3 +113,12 @@ class ClassifierCodec:
         with self._lock:
             self._names.update(rows)
             self._ids.update((name, number) for number, name in rows)
+
+
+def _packed(number: int) -> bytes:
+    packed = bytearray()
+    while number > 127:
+        packed.append(128 | (number & 127))
+        number >>= 7
+    packed.append(number)
+    return bytes(packed)

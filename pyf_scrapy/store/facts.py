@@ -4,16 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from sqlalchemy import case, select
+from sqlalchemy import select
 
 from pyf_scrapy.parsers.records import ProjectRecord
 from pyf_scrapy.store.changes import unpack_metadata, unpack_project
 from pyf_scrapy.store.database import chunks
 from pyf_scrapy.store.enrichment import Enriched, enrichments
-from pyf_scrapy.store.part import KNOWN, NAMES, STANDINGS, VERSIONS, AnyRow, StorePart
+from pyf_scrapy.store.part import (
+    KNOWN,
+    LISTED_SERIAL,
+    NAMES,
+    STANDINGS,
+    VERSIONS,
+    AnyRow,
+    StorePart,
+    pages,
+    plain,
+)
 from pyf_scrapy.store.records import (
-    GONE,
-    UNLISTED_SERIAL,
     ProjectRow,
     Standing,
     StoredPackage,
@@ -23,11 +31,7 @@ from pyf_scrapy.store.tables import projects, releases
 
 _LOADED = 50  # packages read at once: each may be a megabyte
 
-# In SQL: read as a third column and compared here, the status would make the stream half as slow again.
-_LISTED_SERIAL = case(
-    dict.fromkeys(sorted(GONE), UNLISTED_SERIAL), value=projects.c.status, else_=projects.c.serial
-)
-_SERIALS = select(projects.c.normalized_name, _LISTED_SERIAL).order_by(projects.c.normalized_name)
+_SERIALS = select(projects.c.normalized_name, LISTED_SERIAL).order_by(projects.c.normalized_name)
 _PROJECTS = select(projects).where(projects.c.normalized_name.in_(NAMES))
 _REVISIONS = select(projects.c.normalized_name, projects.c.revision).where(
     projects.c.normalized_name.in_(NAMES)
@@ -45,7 +49,9 @@ class Facts(StorePart):
 
         One that is gone has UNLISTED_SERIAL: if an index lists it again, it differs.
         """
-        for rows in self._pages(lambda last: _SERIALS.where(projects.c.normalized_name > last)):
+        for rows in pages(
+            self._database, lambda last: _SERIALS.where(projects.c.normalized_name > last), plain
+        ):
             yield from ((name, serial) for name, serial in rows)
 
     def project(self, normalized_name: str) -> ProjectRow | None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import tempfile
 import zlib
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
@@ -23,6 +24,7 @@ _FORMAT = "pyf_scrapy index 1"
 _END = b"# end of index\n"
 _CHUNK = 1 << 20
 _LONGEST_HEAD = 64 * 1024
+_BEGINNING = 2  # characters
 NO_SERIAL = -1
 
 
@@ -45,6 +47,41 @@ class _Head(msgspec.Struct, frozen=True):
 _head_decoder = msgspec.json.Decoder(_Head)
 
 
+class IndexLines:
+    """The lines of an index on their way into a file: a million of them as bytes that lie side by side.
+
+    `entries` are normalized name, display name and serial. Of two entries of one name the higher serial
+    stays. Names that cannot stand in a line (control characters, broken Unicode) are left out: PyPI allows
+    none, and no request could be made for them. `given` counts all entries, `highest` is the highest serial
+    of them.
+    """
+
+    def __init__(self, entries: Iterable[tuple[str, str, int | None]]) -> None:
+        self.given = 0
+        self.highest: int | None = None
+        self._by_beginning: defaultdict[str, bytearray] = defaultdict(bytearray)
+        highest = NO_SERIAL
+        for name, display, serial in entries:
+            self.given += 1
+            if serial is not None and serial > highest:
+                highest = serial
+            if name and name.isprintable() and display.isprintable():
+                shown = "" if display == name else display
+                line = f"{name}\t{shown}\t{'' if serial is None else serial}\n"
+                self._by_beginning[name[:_BEGINNING]] += line.encode()
+        if highest != NO_SERIAL:
+            self.highest = highest
+
+    def take(self) -> Iterator[list[bytes]]:
+        """All lines, some at a time, sorted by name and without repeats; they are gone afterwards.
+
+        Lines sort like names: a tab is smaller than anything that may stand in a name.
+        """
+        for beginning in sorted(self._by_beginning):
+            lines = bytes(self._by_beginning.pop(beginning)).splitlines(keepends=True)
+            yield _without_repeats(sorted(lines))
+
+
 class IndexFile:
     """The index file at `path`.
 
@@ -60,25 +97,28 @@ class IndexFile:
 
     def write(
         self,
-        entries: Iterable[tuple[str, str, int | None]],
+        entries: IndexLines | Iterable[tuple[str, str, int | None]],
         *,
         etag: str | None,
         last_serial: int | None,
         written_at: int,
     ) -> IndexHeader:
-        """Replace the file by these entries (normalized name, display name, serial) at once, or not at all.
+        """Replace the file by these entries at once, or not at all. Lines that were made of them are used up.
 
-        Of two entries of one name the higher serial stays. Names that cannot stand in a line (control
-        characters, broken Unicode) are left out: PyPI allows none, and no request could be made for them.
         Raises StoreError when the file cannot be written.
         """
-        lines = _without_repeats(sorted(_lines(entries)))
-        header = IndexHeader(etag, last_serial, len(lines), written_at)
-        body = b"".join(lines)
-        head = _Head(_FORMAT, header, len(body), zlib.crc32(body))
+        lines = entries if isinstance(entries, IndexLines) else IndexLines(entries)
+        parts, count, size, checksum = [], 0, 0, 0
+        for some in lines.take():
+            parts.append(b"".join(some))
+            count += len(some)
+            size += len(parts[-1])
+            checksum = zlib.crc32(parts[-1], checksum)
+        header = IndexHeader(etag, last_serial, count, written_at)
+        head = _Head(_FORMAT, header, size, checksum)
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _replace(self.path, [msgspec.json.encode(head), b"\n", body, _END])
+            _replace(self.path, [msgspec.json.encode(head), b"\n", *parts, _END])
         except OSError as error:
             raise StoreError(f"cannot write {self.path}: {error.strerror}") from error
         self.close()
@@ -160,14 +200,6 @@ class IndexFile:
 
     def __del__(self) -> None:
         self.close()
-
-
-def _lines(entries: Iterable[tuple[str, str, int | None]]) -> Iterator[bytes]:
-    """Lines that sort like the names: a tab is smaller than anything that may stand in a name."""
-    for name, display, serial in entries:
-        if name and name.isprintable() and display.isprintable():
-            shown = "" if display == name else display
-            yield f"{name}\t{shown}\t{'' if serial is None else serial}\n".encode()
 
 
 def _without_repeats(lines: list[bytes]) -> list[bytes]:

@@ -9,10 +9,12 @@ import msgspec
 from sqlalchemy import (
     BindParameter,
     Connection,
+    CursorResult,
     Executable,
     Row,
     Select,
     bindparam,
+    case,
     delete,
     insert,
     select,
@@ -22,7 +24,7 @@ from sqlalchemy import (
 from pyf_scrapy.store.changes import Happened
 from pyf_scrapy.store.classifiers import ClassifierCodec
 from pyf_scrapy.store.database import Database, chunks
-from pyf_scrapy.store.records import Standing
+from pyf_scrapy.store.records import GONE, UNLISTED_SERIAL, Standing
 from pyf_scrapy.store.tables import events, meta, packages, projects, releases, standings
 
 T = TypeVar("T")
@@ -54,6 +56,12 @@ VERSIONS = select(
 
 #: What is known of packages beside their serials; the columns of a `Standing`.
 STANDINGS = select(standings).where(standings.c.normalized_name.in_(NAMES))
+
+# In SQL: read as a third column and compared here, the status would make the stream half as slow again.
+#: The serial of a project, UNLISTED_SERIAL of one that is gone.
+LISTED_SERIAL = case(
+    dict.fromkeys(sorted(GONE), UNLISTED_SERIAL), value=projects.c.status, else_=projects.c.serial
+)
 
 #: Writes rows of `note`.
 NOTE = insert(events)
@@ -138,12 +146,25 @@ class StorePart:
         Each page is a transaction of its own: however long the caller takes, nothing is held open, neither
         memory nor SQLite's log.
         """
-        last = ""
-        while True:
-            with self._database.read() as connection:
-                rows = list(connection.execute(after(last).limit(PAGE)).all())
-            if rows:
-                yield rows
-            if len(rows) < PAGE:
-                return
-            last = rows[-1][0]
+        yield from pages(self._database, after, lambda result: list(result.all()))
+
+
+def pages(
+    database: Database, after: Callable[[str], AnySelect], read: Callable[[CursorResult[Any]], list[T]]
+) -> Iterator[list[T]]:
+    """`StorePart._pages`, with the rows of a page as `read` makes them of its result."""
+    last = ""
+    while True:
+        with database.read() as connection:
+            rows: list[Any] = read(connection.execute(after(last).limit(PAGE)))
+        if rows:
+            yield rows
+        if len(rows) < PAGE:
+            return
+        last = rows[-1][0]
+
+
+def plain(result: CursorResult[Any]) -> list[tuple[Any, ...]]:
+    """The rows as the driver gives them, in half the time: for what is read of a million projects."""
+    assert result.cursor is not None, "it is the result of a query"
+    return list(result.cursor.fetchall())

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from sqlalchemy import and_, bindparam, select
 
 from pyf_scrapy.profiles import Profile
 from pyf_scrapy.store.changes import deep_enough
 from pyf_scrapy.store.database import chunks
-from pyf_scrapy.store.part import NAMES, AnyRow, StorePart
+from pyf_scrapy.store.part import AnyRow, StorePart
 from pyf_scrapy.store.records import ACTIVE
+from pyf_scrapy.store.survey import DEPTHS, Survey
 from pyf_scrapy.store.tables import failures, indexed, packages, projects
 
 _CHECKED = (
     select(projects.c.normalized_name, projects.c.classifiers, projects.c.serial)
     .where(projects.c.status == ACTIVE)
     .order_by(projects.c.normalized_name)
-)
-_DEPTHS = select(packages.c.normalized_name, packages.c.serial, packages.c.depth).where(
-    packages.c.normalized_name.in_(NAMES)
 )
 _MEMBERS = (
     select(packages.c.normalized_name, projects.c.classifiers)
@@ -47,10 +45,14 @@ class Waiting(StorePart):
                 with self._database.read() as connection:
                     complete = {
                         name
-                        for name, serial, depth in connection.execute(_DEPTHS, {"names": names})
+                        for name, serial, depth in connection.execute(DEPTHS, {"names": names})
                         if serial >= serials[name] and deep_enough(depth, releases)
                     }
                 yield from (name for name in names if name not in complete)
+
+    def survey(self, profiles: Sequence[Profile]) -> Survey:
+        """One pass over all projects, for what several profiles lack."""
+        return Survey(self._database, self._classifiers, profiles)
 
     def _checked(self, names: Iterable[str] | None) -> Iterator[list[AnyRow]]:
         if names is None:

@@ -11,16 +11,10 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
-
-class Compared(NamedTuple):
-    """A project of the index beside the store; `place` is its offset into the index file."""
-
-    name: str
-    serial: int
-    place: int
-    differs: bool
+#: A project of the index beside the store: its name, serial and offset into the index file, and whether it
+#: differs. No class of its own: there are a million.
+Compared = tuple[str, int, int, bool]
 
 
 def _places() -> array[int]:
@@ -72,10 +66,10 @@ def differences(
             unlisted(name_stored, serial_stored)
             name_stored, serial_stored = next(pairs, (None, 0))
         if name_stored == name:
-            yield Compared(name, serial, place, not 0 <= serial <= serial_stored)
+            yield name, serial, place, not 0 <= serial <= serial_stored
             name_stored, serial_stored = next(pairs, (None, 0))
         else:
-            yield Compared(name, serial, place, True)
+            yield name, serial, place, True
     while name_stored is not None:
         unlisted(name_stored, serial_stored)
         name_stored, serial_stored = next(pairs, (None, 0))
@@ -92,7 +86,7 @@ def work_list(
     failed: Container[str] = (),
     last_serial: int | None = None,
     hinted: Callable[[str], bool],
-    selected: Callable[[str], bool] = lambda name: True,
+    selected: Callable[[str], bool] | None = None,
     full: bool = False,
 ) -> WorkList:
     """Sort what differs into a `WorkList`; with `full` everything differs.
@@ -102,22 +96,25 @@ def work_list(
     `failed`, which could not be fetched the last time: only an answer ends a failure. `packages` are those
     whose facts are stored. An index of `last_serial` holds all that happened until then and does not know
     what is stored with a higher serial: its silence about that proves nothing. `selected` narrows the names
-    (the argument `name=`).
+    (the argument `name=`). `members` and `wanted` may be filled while `stored` is read, before a name is
+    compared.
     """
     work, later = WorkList(), WorkList()
 
     def unlisted(name: str, serial: int) -> None:
         is_newer = last_serial is not None and serial > last_serial
-        if name in packages and selected(name) and not is_newer:
+        if name in packages and not is_newer and (selected is None or selected(name)):
             work.unlisted[name] = serial
 
+    listed = 0
     for name, _, place, differs in differences(index, stored, unlisted):
-        work.listed += 1
-        if not selected(name):
+        listed += 1
+        # Of a million names hardly one: the cheap questions come first.
+        if not (differs or name in wanted or name in failed or name in queued or full):
+            continue
+        if selected is not None and not selected(name):
             continue
         asked_for, missing, has_failed = name in queued, name in wanted, name in failed
-        if not (differs or missing or has_failed or full or asked_for):
-            continue
         to = later if has_failed else work
         if asked_for:
             to.queued.append(place)
@@ -127,6 +124,7 @@ def work_list(
             to.hinted.append(place)
         else:
             to.rest.append(place)
+    work.listed = listed
     work.queued.extend(later.queued)
     work.members.extend(later.members)
     work.hinted.extend(later.hinted)

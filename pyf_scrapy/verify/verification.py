@@ -102,9 +102,8 @@ def _compare_index(
         compared = Collection(alias, name, profile, made.get("descriptions") == "all", source)
 
         async def run() -> list[Difference]:
-            renderer = Renderer(
-                workers=int(settings["RENDER_WORKERS"]), timeout=float(settings["RENDER_TIMEOUT"])
-            )
+            # Rendered anew: a wrong entry of the cache is what a proof has to find.
+            renderer = Renderer.from_settings(settings, cached=False)
             try:
                 comparison = IndexComparison(store, client, compared, renderer, now)
                 return await comparison.differences(held, progress)

@@ -6,10 +6,18 @@ import tracemalloc
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pyf_scrapy.parsers import simple_index, wire
 from pyf_scrapy.parsers.records import File
-from pyf_scrapy.parsers.simple_index import IndexEntry, SimplePage, files_by_version, parse_index
+from pyf_scrapy.parsers.simple_index import (
+    IndexEntry,
+    IndexReader,
+    SimplePage,
+    files_by_version,
+    parse_index,
+)
 
 PROJECTS = 50_000
 
@@ -38,6 +46,38 @@ def test_memory_per_project(last: object, entry: IndexEntry) -> None:
     assert index.projects[-1] == entry
     assert index.skipped == 0
     assert peak / PROJECTS < 280  # bytes
+
+
+@pytest.mark.parametrize("last", [{"name": "kelp"}, {"name": 7}], ids=["at once", "singly"])
+def test_a_reader_needs_the_memory_of_a_piece(last: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A crawler of a million names has 200 MB; all entries at once would be as much."""
+    monkeypatch.setattr(simple_index, "_PIECE", 1 << 14)
+    projects = [{"_last-serial": 36_000_000 + n, "name": f"Project-{n}"} for n in range(PROJECTS)]
+    body = msgspec.json.encode({"projects": [last, *projects, last]})
+    tracemalloc.start()
+    try:
+        count = sum(1 for _ in IndexReader(body))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert count == PROJECTS + 2 * (last == {"name": "kelp"})
+    assert peak / PROJECTS < 10  # bytes
+
+
+@given(
+    st.lists(st.text(alphabet='a},{"\\[]', max_size=12) | st.integers(0, 9) | st.none(), max_size=12),
+    st.sampled_from(["%s", "[%s]", '{"name": "x", "nested": [{"a": 1}, {"name": "a"}]},%s']),
+    st.integers(0, 40),
+)
+def test_where_a_piece_ends_makes_no_difference(names: list[object], shape: str, piece: int) -> None:
+    """Else a name with `},{` in it, or an entry of a later API, hides projects or invents some."""
+    entries = [msgspec.json.encode({"name": name, "x": {"y": [{}, {}]}, "_last-serial": 1}) for name in names]
+    text = (shape % ", ".join(entry.decode() for entry in entries)).rstrip(",")
+    body = f'{{"projects": [{text}]}}'.encode()
+    with pytest.MonkeyPatch.context() as patch:
+        whole = parse_index(body)
+        patch.setattr(simple_index, "_PIECE", piece)
+        assert parse_index(body) == whole
 
 
 def test_the_ceiling_leaves_room_to_grow() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from .samples import check, facts, metadata
 
 PROFILE = Profile(key="plone", name="Plone", classifiers=("Framework :: Plone",))
 DJANGO = Profile(key="django", name="Django", classifiers=("Framework :: Django",))
+EVERYTHING = Profile(key="all", name="All", classifiers=("*",))
 
 
 @pytest.fixture(params=[1, 2, 5000])
@@ -141,3 +143,48 @@ def test_streams_do_not_hold_a_transaction(store: Store, url: str) -> None:
         other.record_checks([check("new")])
     assert dict(store.iter_serials())["new"] == 10
     assert list(stream)[-1] == ("p9", 10)
+
+
+PROFILES = (
+    PROFILE,
+    replace(DJANGO, releases=1),
+    Profile(key="n", name="N", include=("s*", "x9"), exclude=("skipped",), classifiers=("Topic :: 300",)),
+    Profile(key="none", name="None", classifiers=("Nobody :: Has This",)),
+)
+
+
+@pytest.mark.usefixtures("_page")
+def test_a_survey_finds_what_each_profile_would_find_by_itself(store: Store) -> None:
+    """Else a crawl of many profiles forgets packages that a crawl of one would fetch, or fetches too many."""
+    many = tuple(f"Topic :: {number}" for number in range(400))  # numbers of one byte and of two
+    store.record_checks(
+        [check(f"t{number}", classifiers=many[number : number + 3]) for number in range(0, 400, 7)]
+    )
+    store.record_checks(
+        [
+            check("a", classifiers=("Framework :: Plone",)),
+            check("gone", classifiers=("Framework :: Plone",)),
+            check("scarce", classifiers=("Framework :: Plone",), status="empty"),
+            check("skipped", classifiers=("Topic :: 300", "Framework :: Django :: 5.0")),
+            check("x9", classifiers=()),
+        ]
+    )
+    store.save_packages([facts("3.0", "2.0", name="d", classifiers=("Framework :: Django",))])
+    store.save_packages([facts("1.0", name="old", serial=10), facts("1.0", name="whole")])
+    store.record_checks([check("old", serial=12, classifiers=("Framework :: Plone",))])
+    store.record_checks([check("gone", serial=12, classifiers=(), status="vanished")])
+    for profiles in (*((profile,) for profile in PROFILES), PROFILES, (EVERYTHING,)):
+        survey = store.survey(profiles)
+        assert list(survey) == list(store.iter_serials())
+        assert survey.members == {name for profile in profiles for name in store.members(profile)}
+        wanted = {name for profile in profiles for name in store.candidates(profile, profile.releases)}
+        assert survey.wanted == wanted
+
+
+@pytest.mark.usefixtures("_page")
+def test_a_survey_knows_a_name_when_it_comes_to_it(store: Store) -> None:
+    """The work list asks as soon as it has read the name."""
+    store.record_checks([check(name, classifiers=("Framework :: Plone",)) for name in "abc"])
+    survey = store.survey([PROFILE])
+    for name, _ in survey:
+        assert name in survey.wanted
