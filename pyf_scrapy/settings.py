@@ -57,6 +57,8 @@ HTTPPROXY_ENABLED = _PROXIED
 COMPRESSION_ENABLED = _PROXIED
 DOWNLOADER_STATS = False  # HostStatistics counts by host
 
+SCHEDULER = "pyf_scrapy.scheduler.SupplyScheduler"
+
 # Bounds: nothing a server sends may fill the memory or hang the crawl.
 DOWNLOAD_TIMEOUT = 60
 DOWNLOAD_MAXSIZE = 50 * 1024 * 1024  # the index sets its own, see spiders/fetching.py
@@ -72,9 +74,7 @@ REDIRECT_ENABLED = False  # names go in normal form; an answer from elsewhere is
 METAREFRESH_ENABLED = False
 COOKIES_ENABLED = False
 HTTPERROR_ALLOW_ALL = True  # the spiders judge every status themselves
-# No pickle, not with JOBDIR either: whoever can write to such a file would run code here.
-SCHEDULER_DISK_QUEUE = "scrapy.squeues.MarshalLifoDiskQueue"
-SCHEDULER_START_DISK_QUEUE = "scrapy.squeues.MarshalFifoDiskQueue"
+# No pickle: whoever can write to such a file would run code here. The scheduler keeps nothing, JOBDIR or not.
 FEED_EXPORTERS = {"pickle": None, "marshal": None}
 
 # Used by BackoffMiddleware, which replaces Scrapy's RetryMiddleware, and by PoliteDownloadHandler.
