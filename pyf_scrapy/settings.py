@@ -57,6 +57,7 @@ HTTPPROXY_ENABLED = _PROXIED
 COMPRESSION_ENABLED = _PROXIED
 DOWNLOADER_STATS = False  # HostStatistics counts by host
 
+STATS_CLASS = "pyf_scrapy.stats.PlainStatsCollector"
 SCHEDULER = "pyf_scrapy.scheduler.SupplyScheduler"
 
 # Bounds: nothing a server sends may fill the memory or hang the crawl.
