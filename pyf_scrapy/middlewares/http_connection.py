@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 import time
 from collections.abc import Callable
 from typing import Final, NamedTuple, cast
 
+import aiohappyeyeballs
 import httptools
 
 #: Most bytes of an answer before its body begins.
@@ -223,8 +225,11 @@ class Origin:
     async def connect(self) -> Connection:
         """A new connection. Raises OSError."""
         loop = asyncio.get_running_loop()
+        addresses = await loop.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
+        joined = await aiohappyeyeballs.start_connection(addresses, happy_eyeballs_delay=0.25)
+        name = self.host if self._context is not None else None
         _, connection = await loop.create_connection(
-            lambda: Connection(self), self.host, self.port, ssl=self._context, happy_eyeballs_delay=0.25
+            lambda: Connection(self), sock=joined, ssl=self._context, server_hostname=name
         )
         self._all.add(connection)
         return connection

@@ -10,7 +10,6 @@ import contextlib
 import socket
 import ssl
 import time
-import zlib
 from collections.abc import Iterator
 from typing import Final
 
@@ -178,5 +177,5 @@ def _unpacked(answer: Answer, limit: int) -> bytes:
         raise OversizeError(f"unpacked {error}") from error
     except EOFError as error:
         raise CutOffError(f"the packed body is {error}") from error
-    except zlib.error as error:
+    except ValueError as error:
         raise HttpError(f"not packed as it says: {error}") from error
