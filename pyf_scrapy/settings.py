@@ -3,6 +3,7 @@
 import os
 import sys
 from typing import Any
+from urllib.request import getproxies
 
 from pyf_scrapy import __version__
 from pyf_scrapy.environment import ENV_FILE_VARIABLE, load_environment
@@ -50,6 +51,15 @@ DOWNLOAD_HANDLERS = {
     "https": "pyf_scrapy.middlewares.download_handler.PoliteDownloadHandler",
 }
 
+# What our own client does itself or does not do. Behind a proxy Scrapy's is used, and needs its middlewares.
+_PROXIED = bool(getproxies())
+HTTPPROXY_ENABLED = _PROXIED
+COMPRESSION_ENABLED = _PROXIED
+DOWNLOADER_STATS = False  # HostStatistics counts by host
+
+STATS_CLASS = "pyf_scrapy.stats.PlainStatsCollector"
+SCHEDULER = "pyf_scrapy.scheduler.SupplyScheduler"
+
 # Bounds: nothing a server sends may fill the memory or hang the crawl.
 DOWNLOAD_TIMEOUT = 60
 DOWNLOAD_MAXSIZE = 50 * 1024 * 1024  # the index sets its own, see spiders/fetching.py
@@ -65,9 +75,7 @@ REDIRECT_ENABLED = False  # names go in normal form; an answer from elsewhere is
 METAREFRESH_ENABLED = False
 COOKIES_ENABLED = False
 HTTPERROR_ALLOW_ALL = True  # the spiders judge every status themselves
-# No pickle, not with JOBDIR either: whoever can write to such a file would run code here.
-SCHEDULER_DISK_QUEUE = "scrapy.squeues.MarshalLifoDiskQueue"
-SCHEDULER_START_DISK_QUEUE = "scrapy.squeues.MarshalFifoDiskQueue"
+# No pickle: whoever can write to such a file would run code here. The scheduler keeps nothing, JOBDIR or not.
 FEED_EXPORTERS = {"pickle": None, "marshal": None}
 
 # Used by BackoffMiddleware, which replaces Scrapy's RetryMiddleware, and by PoliteDownloadHandler.
@@ -79,11 +87,26 @@ DOWNLOADER_MIDDLEWARES = {
     "scrapy.downloadermiddlewares.offsite.OffsiteMiddleware": None,
     "scrapy.downloadermiddlewares.httpcache.HttpCacheMiddleware": None,  # pickles
     "pyf_scrapy.middlewares.backoff.BackoffMiddleware": 560,
-}
+    "scrapy.downloadermiddlewares.httpauth.HttpAuthMiddleware": None,
+} | (
+    {}
+    if _PROXIED
+    else {
+        "scrapy.downloadermiddlewares.downloadtimeout.DownloadTimeoutMiddleware": None,
+        "scrapy.downloadermiddlewares.defaultheaders.DefaultHeadersMiddleware": None,
+        "scrapy.downloadermiddlewares.useragent.UserAgentMiddleware": None,
+    }
+)
+# They see each answer and each item, and change nothing here.
 SPIDER_MIDDLEWARES = {
+    "scrapy.spidermiddlewares.start.StartSpiderMiddleware": None,
+    "scrapy.spidermiddlewares.httperror.HttpErrorMiddleware": None,
     "scrapy.spidermiddlewares.referer.RefererMiddleware": None,
+    "scrapy.spidermiddlewares.urllength.UrlLengthMiddleware": None,
     "scrapy.spidermiddlewares.depth.DepthMiddleware": None,
+    "scrapy.spidermiddlewares.metacopy.MetaCopyDetectionMiddleware": None,
 }
+WARN_ON_GENERATOR_RETURN_VALUE = False  # looks at the source of the callback with each answer
 
 ITEM_PIPELINES = {
     "pyf_scrapy.pipelines.classifiers.ClassifierFilterPipeline": 100,

@@ -41,6 +41,7 @@ LAYERS = (
     ("metadata", "sync"),
     ("store", "search", "ownership"),
     ("session", "items", "queue"),
+    ("scheduler", "stats"),
     ("pipelines", "spiders", "middlewares", "extensions", "logformatter"),
     ("lookup", "status", "takeover", "verify", "rebuild", "replica", "schedule"),
     ("demo",),

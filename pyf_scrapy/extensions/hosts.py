@@ -40,19 +40,22 @@ class HostStatistics:
         return {host: {name: counts[name] for name in FIGURES} for host, counts in self._hosts.items()}
 
     def request_sent(self, request: Request) -> None:
-        self._count(request, "requests")
+        self._count(request, requests=1)
 
     def bytes_received(self, data: bytes, request: Request) -> None:
-        self._count(request, "bytes", len(data))
+        self._count(request, bytes=len(data))
 
     def response_downloaded(self, response: Response, request: Request) -> None:
-        self._count(request, "answers")
-        self._count(request, f"{STATUSES}{response.status}")
+        figures = {"answers": 1, f"{STATUSES}{response.status}": 1}
         if response.status == 304:
-            self._count(request, "not_modified")
+            figures["not_modified"] = 1
+        self._count(request, **figures)
 
-    def _count(self, request: Request, figure: str, number: int = 1) -> None:
+    def _count(self, request: Request, **figures: int) -> None:
         host = host_of(request)
-        if host:  # data: has none
-            self._hosts.setdefault(host, Counter())[figure] += number
-            self.crawler.stats.inc_value(f"{HOSTS}{host}/{figure}", number)
+        if not host:  # data: has none
+            return
+        counts = self._hosts.setdefault(host, Counter())
+        for name, number in figures.items():
+            counts[name] += number
+            self.crawler.stats.inc_value(f"{HOSTS}{host}/{name}", number)

@@ -21,6 +21,7 @@ from scrapy.utils.misc import build_from_crawler, load_object
 
 from pyf_scrapy.middlewares.gates import Gate
 from pyf_scrapy.middlewares.hosts import Host
+from pyf_scrapy.middlewares.lean_handler import LeanDownloadHandler
 from pyf_scrapy.middlewares.shares import Share
 from pyf_scrapy.middlewares.waiting import STEP, is_stopping, refuse_when_stopping
 from pyf_scrapy.queue.connection import redis_url
@@ -42,7 +43,8 @@ def host_of(request: Request) -> str:
 
 
 class PoliteDownloadHandler(BaseDownloadHandler):
-    """Scrapy's own handler (`DOWNLOAD_HANDLERS_BASE`) behind one gate for each host.
+    """LeanDownloadHandler behind one gate for each host; Scrapy's own handler (`DOWNLOAD_HANDLERS_BASE`)
+    where a request has to take a proxy.
 
     429, and 503 with Retry-After, close the gate; 503 without it makes it narrower (see Gate). Once the
     crawl stops nothing is sent any more, and what is under way has DRAIN seconds. Settings:
@@ -55,20 +57,24 @@ class PoliteDownloadHandler(BaseDownloadHandler):
 
     def __init__(self, crawler: Crawler) -> None:
         super().__init__(crawler)
-        self._inner: BaseDownloadHandler | None = None
+        self._direct: BaseDownloadHandler | None = None
+        self._proxied: BaseDownloadHandler | None = None
         self.slots = crawler.settings.getdict("DOWNLOAD_SLOTS")
         self.hosts: dict[str, Host] = {}
         self._rates: SharedRates | None = None
         self._under_way: set[asyncio.Timeout] = set()
         self._watch: asyncio.Task[None] | None = None
 
-    @property
-    def inner(self) -> BaseDownloadHandler:
+    def _inner(self, request: Request) -> BaseDownloadHandler:
         """Made for the first request: Scrapy does not close the handlers of a crawl that failed to open."""
-        if self._inner is None:
-            handlers = self.crawler.settings.getdict("DOWNLOAD_HANDLERS_BASE")
-            self._inner = build_from_crawler(load_object(handlers["https"]), self.crawler)
-        return self._inner
+        if request.meta.get("proxy"):
+            if self._proxied is None:
+                handlers = self.crawler.settings.getdict("DOWNLOAD_HANDLERS_BASE")
+                self._proxied = build_from_crawler(load_object(handlers["https"]), self.crawler)
+            return self._proxied
+        if self._direct is None:
+            self._direct = LeanDownloadHandler(self.crawler)
+        return self._direct
 
     async def download_request(self, request: Request) -> Response:
         """The answer; raises IgnoreRequest when the crawl stops, else what the inner handler raises."""
@@ -89,7 +95,7 @@ class PoliteDownloadHandler(BaseDownloadHandler):
         try:
             async with patience:
                 self._under_way.add(patience)
-                response: Response = await self.inner.download_request(request)
+                response: Response = await self._inner(request).download_request(request)
                 return response
         except TimeoutError:
             if patience.expired():
@@ -113,12 +119,13 @@ class PoliteDownloadHandler(BaseDownloadHandler):
             await host.close()
         if self._rates is not None:
             await self._rates.close()
-        if self._inner is not None:
-            await self._inner.close()
+        for inner in (self._direct, self._proxied):
+            if inner is not None:
+                await inner.close()
 
     @property
     def rates(self) -> SharedRates | None:
-        """Made for the first request, as `inner`; None when nothing is shared."""
+        """Made for the first request, as the handlers; None when nothing is shared."""
         if self._rates is None and (url := redis_url(self.crawler.settings)) is not None:
             self._rates = SharedRates(url)
         return self._rates

@@ -35,6 +35,11 @@ class Host:
 
     async def turn(self, check: Callable[[], None]) -> int:
         """Wait until a request may start; its ticket. `check` raises when there is no point in waiting."""
+        if not self._waiting and self._rates is None:
+            check()
+            now = time.monotonic()
+            if self.gate.wait(now) <= 0:
+                return self.gate.start(now)
         self._waiting += 1
         try:
             async with self._turn:
@@ -111,8 +116,9 @@ class Host:
         task.add_done_callback(self._tasks.discard)
 
     def _wake(self) -> None:
-        self._changed.set()
-        self._changed = asyncio.Event()
+        if self._waiting:
+            self._changed.set()
+            self._changed = asyncio.Event()
 
     async def _change(self, seconds: float) -> None:
         try:

@@ -13,16 +13,26 @@ import msgspec
 from packaging.utils import canonicalize_name
 
 from pyf_scrapy.parsers import wire
-from pyf_scrapy.parsers.records import File, Metadata, ProjectRecord, ReleaseRecord, Role, Vulnerability
+from pyf_scrapy.parsers.records import (
+    File,
+    Metadata,
+    ProjectOutline,
+    ProjectRecord,
+    ReleaseRecord,
+    Role,
+    Vulnerability,
+)
 from pyf_scrapy.parsers.wire import NULL
 
 __all__ = [
     "File",
     "Metadata",
+    "ProjectOutline",
     "ProjectRecord",
     "ReleaseRecord",
     "Role",
     "Vulnerability",
+    "parse_outline",
     "parse_project",
     "parse_release",
 ]
@@ -79,6 +89,19 @@ class _Whole(_Head):
     releases: Raw = NULL
 
 
+class _OutlineInfo(msgspec.Struct):
+    name: Raw = NULL
+    version: Raw = NULL
+    classifiers: Raw = NULL
+
+
+class _Outline(msgspec.Struct):
+    """What decides whether a project is of any profile; all else is skipped, not built."""
+
+    info: _OutlineInfo
+    last_serial: Raw = NULL
+
+
 class _File(msgspec.Struct):
     filename: Raw = NULL
     url: Raw = NULL
@@ -116,6 +139,7 @@ class _Ownership(msgspec.Struct):
     roles: Raw = NULL
 
 
+_outline: Final = msgspec.json.Decoder(_Outline)
 _head: Final = msgspec.json.Decoder(_Head)
 _whole: Final = msgspec.json.Decoder(_Whole)
 _files: Final = msgspec.json.Decoder(list[_File] | None)
@@ -123,6 +147,24 @@ _releases: Final = msgspec.json.Decoder(dict[str, list[_File] | _NoFiles | None]
 _vulnerabilities: Final = msgspec.json.Decoder(list[_Vulnerability] | None)
 _ownership: Final = msgspec.json.Decoder(_Ownership | None)
 _roles: Final = msgspec.json.Decoder(list[_Role] | None)
+
+
+def parse_outline(body: bytes) -> ProjectOutline:
+    """Read of the answer of /pypi/NAME/json what decides whether the rest of it is of use: most projects of
+    PyPI are of no profile.
+
+    Raises ParseError only, though not for what is wrong with the rest.
+    """
+    with wire.parsing(_PROJECT):
+        document = _outline.decode(body)
+        name = wire.checked_name(_PROJECT, "info.name", wire.verbatim(document.info.name))
+        wire.checked_version(_PROJECT, "info.version", wire.verbatim(document.info.version))
+        return ProjectOutline(
+            name=name,
+            normalized_name=canonicalize_name(name),
+            serial=wire.count(document.last_serial),
+            classifiers=wire.texts(document.info.classifiers) or (),
+        )
 
 
 def parse_project(body: bytes, *, with_files: bool = True) -> ProjectRecord:

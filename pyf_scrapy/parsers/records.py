@@ -24,6 +24,15 @@ class File(msgspec.Struct, frozen=True):
     yanked_reason: str | None = None
 
 
+class ProjectOutline(msgspec.Struct, frozen=True):
+    """What decides whether a project belongs to a profile."""
+
+    name: str
+    normalized_name: str
+    serial: int | None  # None where the document has none
+    classifiers: tuple[str, ...]
+
+
 class Metadata(msgspec.Struct, frozen=True):
     """The `info` of one release, cleaned: empty texts and the word UNKNOWN are None.
 

@@ -64,6 +64,5 @@ class ClassifierFilterPipeline:
         if revision is None:
             self.crawler.stats.inc_value("pyf/projects/stale")
             raise StaleAnswer("newer facts are stored", log_level="DEBUG")
-        await session.writer.clear([name])
         self.crawler.stats.inc_value("pyf/classifiers/dropped")
         item.revision = revision

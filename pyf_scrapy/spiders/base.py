@@ -82,9 +82,14 @@ class PackageSpider(AskingSpider):
         if self._silence is not None and not self.stopping:
             await self._still_answers()
 
+    @property
+    def is_limited(self) -> bool:
+        """Whether `limit` is reached."""
+        return self.limit is not None and self._asked >= self.limit
+
     def project_request(self, ask: Ask) -> Request | None:
         """The request of a new question, or None when `limit` is reached."""
-        if self.limit is not None and self._asked >= self.limit:
+        if self.is_limited:
             return None
         self._asked += 1
         if ask.name in self.queued:

@@ -15,7 +15,14 @@ from scrapy.http import Response
 from pyf_scrapy.exceptions import FetchError, NoProjectError, PyfError
 from pyf_scrapy.items import PackageItem
 from pyf_scrapy.metadata.releases import listed_versions
-from pyf_scrapy.parsers.project_json import File, Metadata, ProjectRecord, parse_project
+from pyf_scrapy.parsers.project_json import (
+    File,
+    Metadata,
+    ProjectOutline,
+    ProjectRecord,
+    parse_outline,
+    parse_project,
+)
 from pyf_scrapy.parsers.simple_index import SimplePage, files_by_version
 from pyf_scrapy.profiles import Profile
 from pyf_scrapy.session import Session
@@ -69,24 +76,29 @@ class Collector:
             return await self._not_found(ask)
         expect_ok(response)
         promise = ask.promise
-        record = parse_project(response.body, with_files=promise.version is not None)
-        if record.normalized_name != ask.name:
-            raise FetchError(f"the answer is about {record.normalized_name!r}")
-        serial = _serial(record, response)
-        versions = None if promise.version is None else listed_versions(record)
-        fresh = not is_stale(promise, serial, versions)
+        outline = parse_outline(response.body)
+        if outline.normalized_name != ask.name:
+            raise FetchError(f"the answer is about {outline.normalized_name!r}")
+        serial = _serial(outline.serial, response)
+        # Of most projects nothing else is of interest.
+        record = None if promise.version is None else parse_project(response.body)
+        fresh = not is_stale(promise, serial, None if record is None else listed_versions(record))
         if not fresh:
             self.count("pyf/projects/stale")
             logger.info("%s: the answer (serial %d) is older than promised (%s)", ask.name, serial, promise)
-        is_member = bool(self._matching(ask.name, record.metadata.classifiers))
-        if is_member or not fresh or ask.unlisted is not None:
+        profiles = self._matching(ask.name, outline.classifiers)
+        if profiles or not fresh or ask.unlisted is not None:
             known = await self._known(ask.name)
             if known is not None and _says_nothing_new(known, serial, ask, fresh=fresh):
                 return Collected(None, fresh)
-        if is_member:
+        if not profiles:
+            return Collected(_stranger(outline, serial, promise.serial), fresh)
+        if record is None:
             record = parse_project(response.body)
         kept = fresh and promise.serial is not None
-        item = await self._item(record, serial, promised=promise.serial, etag=etag_of(response), kept=kept)
+        item = await self._item(
+            record, serial, profiles, promised=promise.serial, etag=etag_of(response), kept=kept
+        )
         return Collected(item, fresh)
 
     async def collect_round(self, ask: Ask) -> PackageItem:
@@ -96,25 +108,28 @@ class Collector:
         """
         record = await OtherWay(self.session.store, self.pypi).record(ask)
         self.count("pyf/projects/round")
-        return await self._item(record, record.serial or 0, promised=ask.promise.serial, etag=None, kept=True)
+        serial, promised, classifiers = record.serial or 0, ask.promise.serial, record.metadata.classifiers
+        profiles = self._matching(ask.name, classifiers)
+        if not profiles:
+            outline = ProjectOutline(record.name, record.normalized_name, record.serial, classifiers)
+            return _stranger(outline, serial, promised)
+        return await self._item(record, serial, profiles, promised=promised, etag=None, kept=True)
 
     async def _item(
-        self, record: ProjectRecord, serial: int, *, promised: int | None, etag: str | None, kept: bool
+        self,
+        record: ProjectRecord,
+        serial: int,
+        profiles: list[Profile],
+        *,
+        promised: int | None,
+        etag: str | None,
+        kept: bool,
     ) -> PackageItem:
         """`kept`: the index promised this serial, so nothing stale is left."""
-        profiles = self._matching(record.normalized_name, record.metadata.classifiers)
-        if profiles:
-            item = await self._member(record, serial, profiles, promised, etag)
-            for stage in ("project", "stale") if kept else ("project",):
-                await self.session.writer.clear([item.normalized_name], stage)
-            return item
-        return PackageItem(
-            name=record.name,
-            normalized_name=record.normalized_name,
-            serial=serial,
-            classifiers=record.metadata.classifiers,
-            promised=promised,
-        )
+        item = await self._member(record, serial, profiles, promised, etag)
+        for stage in ("project", "stale") if kept else ("project",):
+            await self.session.writer.clear([item.normalized_name], stage)
+        return item
 
     async def _member(
         self,
@@ -266,6 +281,17 @@ class Collector:
         return [p for p in self.session.profiles if p.matches(normalized_name, classifiers)]
 
 
+def _stranger(outline: ProjectOutline, serial: int, promised: int | None) -> PackageItem:
+    """The item of a project that is of no profile."""
+    return PackageItem(
+        name=outline.name,
+        normalized_name=outline.normalized_name,
+        serial=serial,
+        classifiers=outline.classifiers,
+        promised=promised,
+    )
+
+
 def _says_nothing_new(known: ProjectRow, serial: int, ask: Ask, *, fresh: bool) -> bool:
     """Whether an answer with this serial is no news: older than what is stored, or how a cache still shows a
     package that vanished."""
@@ -274,11 +300,11 @@ def _says_nothing_new(known: ProjectRow, serial: int, ask: Ask, *, fresh: bool) 
     return known.status in GONE and not returns(known.serial, serial, ask.promise.serial)
 
 
-def _serial(record: ProjectRecord, response: Response) -> int:
+def _serial(told: int | None, response: Response) -> int:
     """The serial that the answer itself carries (rule R1). Raises FetchError: without it nobody can tell
     whether the answer is up to date."""
-    if record.serial is not None:
-        return record.serial
+    if told is not None:
+        return told
     header = (response.headers.get("X-PyPI-Last-Serial") or b"").strip()
     if header.isdigit() and len(header) < 19:
         return int(header)

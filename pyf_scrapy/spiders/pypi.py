@@ -113,15 +113,19 @@ class PypiSpider(PackageSpider):
                 if request is None:
                     return
                 yield request
-            if (entry := next(places, None)) is None:
+            await self.supply(self._supplied(places, read_at + refresh))
+            entry = next(places, None)
+            if entry is None or self.stopping or self.is_limited:
                 return
-            if time.monotonic() - read_at >= refresh:
-                newer = await self.compare_again()
-                read_at = time.monotonic()
-                if newer is not None:
-                    # What is left differs in the new index, too; with `full` it may not differ at all.
-                    places = itertools.chain(newer, [entry], places) if self.full else newer
-                    continue
+            newer = await self.compare_again()
+            read_at = time.monotonic()
+            # What is left differs in the new index, too; with `full` it may not differ at all.
+            left = itertools.chain([entry], places)
+            places = left if newer is None else itertools.chain(newer, left) if self.full else newer
+
+    def _supplied(self, places: Iterator[Place], until: float) -> Iterator[Request]:
+        """The requests for these places, most wanted first, and what is due, until `limit` or the moment."""
+        while time.monotonic() < until and (entry := next(places, None)) is not None:
             index, place = entry
             normalized_name, _, serial = index.entry_at(place)
             if self._asked_for.get(normalized_name) == serial or normalized_name in self.open_asks:
@@ -131,6 +135,7 @@ class PypiSpider(PackageSpider):
             if request is None:
                 return
             self._asked_for[normalized_name] = serial
+            yield from self.due_requests()
             yield request
 
     async def compare_again(self) -> Iterator[Place] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, ClassVar, NamedTuple, Self
 
@@ -20,6 +20,7 @@ from pyf_scrapy.exceptions import FetchError, PyfError, StoreError
 from pyf_scrapy.items import PackageItem
 from pyf_scrapy.profiles import unknown_classifiers
 from pyf_scrapy.queue.connection import connect, redis_url
+from pyf_scrapy.scheduler import SupplyScheduler
 from pyf_scrapy.session import Session, Target
 from pyf_scrapy.spiders import arguments
 from pyf_scrapy.spiders.fetching import no_answer
@@ -133,6 +134,21 @@ class StoreSpider(scrapy.Spider):
     async def _room(self) -> None:
         while self.crawler.engine.needs_backout():
             await self.crawler.signals.wait_for(signals.scheduler_empty)
+
+    async def supply(self, requests: Iterator[Request]) -> None:
+        """Let the engine take requests whenever it wants some, until there are no more or the crawl ends.
+
+        For very many: none waits anywhere, and `start` yields none of them, which costs more than making it.
+        """
+        scheduler = self.crawler.engine.scheduler
+        assert isinstance(scheduler, SupplyScheduler), "SCHEDULER is ours"
+        used_up = scheduler.supply(requests)
+        if (first := scheduler.next_request()) is not None:
+            self.crawler.engine.crawl(first)  # so the engine looks what there is
+        while not self.stopping and not used_up.done():
+            await asyncio.wait([used_up], timeout=0.5)
+        if used_up.done():
+            used_up.result()
 
     def requests(self) -> AsyncIterator[Request]:
         """The spider's own requests, most wanted first. Raises PyfError to end the crawl."""

@@ -41,8 +41,9 @@ class StoreWriter:
         self._closed = False
 
     async def check(self, check: Check) -> int | None:
-        """`Store.record_checks` for one project: its revision, None when something newer is stored."""
-        revision: int | None = await self._write(self._store.record_checks, check)
+        """`Store.record_checks` for one project: its revision, None when something newer is stored. What was
+        taken has not failed any more, at any stage."""
+        revision: int | None = await self._write(self._check, check)
         return revision
 
     async def save(self, facts: PackageFacts) -> int:
@@ -101,6 +102,12 @@ class StoreWriter:
             self._task = None
             for write in (*batch, *self._waiting):  # the loop is being torn down: nobody may wait forever
                 write.done.cancel()
+
+    def _check(self, checks: Sequence[Check]) -> Sequence[int | None]:
+        revisions = self._store.record_checks(checks)
+        taken = (check for check, revision in zip(checks, revisions, strict=True) if revision is not None)
+        self._store.clear_failures(check.normalized_name for check in taken)
+        return revisions
 
     def _clear(self, elements: Sequence[tuple[tuple[str, ...], str | None]]) -> None:
         by_stage: defaultdict[str | None, list[str]] = defaultdict(list)
