@@ -29,6 +29,7 @@ setup(
     version=__version__,
     packages=find_packages(include=["pyf_scrapy", "pyf_scrapy.*"]),
     entry_points={"scrapy": ["settings = pyf_scrapy.settings"]},
+    package_data={"pyf_scrapy.web": ["templates/*", "static/*"]},
     cmdclass={"build_py": BuildWithProfiles},
     zip_safe=True,
 )

@@ -29,6 +29,18 @@ class AlreadyRunningError(PyfError):
     exit_code = 75
 
 
+class NotFoundError(UsageProblem):
+    """Raised by `web` when there is nothing of the name in a URL."""
+
+
+class LimitError(PyfError):
+    """Raised by `web` when more is asked for than is allowed; `retry_after` is in seconds."""
+
+    def __init__(self, text: str, *, retry_after: int) -> None:
+        super().__init__(text)
+        self.retry_after = retry_after
+
+
 class ParseError(PyfError):
     """Raised by `parsers` when an answer of a service cannot be understood.
 

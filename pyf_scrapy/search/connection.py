@@ -174,6 +174,12 @@ class Connection:
             self._revive(generation)
         return operation(self.client)
 
+    def client_with(self, api_key: str, timeout: float) -> typesense.Client:
+        """A client of the same server with another key, of use while this connection is open; it repeats
+        nothing. `timeout` is in seconds."""
+        assert self._server is not None, "the connection is open"
+        return self._client(self._server._replace(api_key=api_key), self._https[-1], timeout, retries=0)
+
     def _revive(self, generation: int) -> None:
         """Use the server anew, unless another thread has done so since `generation`."""
         with self._lock:
@@ -216,12 +222,16 @@ class Connection:
             trust_env=external,  # a proxy in the environment must not get the embedded server's traffic
         )
         self._https.append(http)
+        return self._client(server, http, self._settings.timeout, retries=_RETRIES if external else 0)
+
+    @staticmethod
+    def _client(server: Server, http: httpx.Client, timeout: float, *, retries: int) -> typesense.Client:
         return typesense.Client(
             {
                 "nodes": [{"host": server.host, "port": server.port, "protocol": server.protocol}],
                 "api_key": server.api_key,
-                "connection_timeout_seconds": self._settings.timeout,
-                "num_retries": _RETRIES if external else 0,
+                "connection_timeout_seconds": timeout,
+                "num_retries": retries,
                 "retry_interval_seconds": 1.0,
                 "suppress_deprecation_warnings": True,  # the same parts, in its log
             },

@@ -12,6 +12,8 @@ The functions that ask the server block and raise SearchError, also when the key
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import re
 import secrets
 import warnings
@@ -162,6 +164,20 @@ def create_search_key(
             answer = None
     key = _existing(client, wanted, now) if answer is None else _key(answer)
     return NewKey(key, secret if value is None else None, answer is not None or value is None)
+
+
+def derived_search_key(client: typesense.Client, names: Sequence[str], description: str, *, now: int) -> str:
+    """The value of a key that may search `names` and nothing else; it is made unless it is there.
+
+    It follows from the key in use, so that a program that starts often makes no key each time. Raises as
+    `create_search_key`.
+    """
+    aliases = list_aliases(client)
+    rights = sorted({pattern for name in names for pattern in search_patterns(name, aliases)})
+    secret = str(client.config.api_key).encode()
+    value = hmac.new(secret, "\n".join([description, *rights]).encode(), hashlib.sha256).hexdigest()
+    create_search_key(client, names, description, now=now, value=value)
+    return value
 
 
 def find_key(client: typesense.Client, id_: int) -> Key:

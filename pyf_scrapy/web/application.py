@@ -1,0 +1,79 @@
+"""The application: its parts, what guards them, and how errors look."""
+
+from __future__ import annotations
+
+import logging
+from http import HTTPStatus
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import HTTPException, RequestValidationError
+from fastapi.responses import JSONResponse
+
+from pyf_scrapy import __version__
+from pyf_scrapy.exceptions import LimitError, NotFoundError, PyfError, UsageProblem
+from pyf_scrapy.web import pages, static
+from pyf_scrapy.web.pages import error_page
+from pyf_scrapy.web.security import Guard
+from pyf_scrapy.web.site import Site
+
+logger = logging.getLogger(__name__)
+
+#: Modules with a `router`, in the order in which their routes are tried.
+PARTS = (static, pages)
+
+
+def create_app(site: Site, *, host: str = "127.0.0.1") -> FastAPI:
+    """The ASGI application of a site; `host` is the address that it is bound to."""
+    app = FastAPI(
+        title="pyf_scrapy",
+        version=__version__,
+        docs_url=None,  # its pages load scripts of a CDN
+        redoc_url=None,
+    )
+    app.state.site = site
+    for part in PARTS:
+        app.include_router(part.router)
+    app.add_exception_handler(PyfError, _on_error)
+    app.add_exception_handler(RequestValidationError, _on_error)
+    app.add_exception_handler(HTTPException, _on_error)
+    app.add_exception_handler(404, _on_error)
+    app.add_exception_handler(405, _on_error)
+    app.add_exception_handler(Exception, _on_error)
+    app.add_middleware(Guard, settings=site.web, hosts=site.web.hosts(host))
+    return app
+
+
+def _on_error(request: Request, error: Exception) -> Response:
+    """A page for a browser, a problem (RFC 9457) for a program; neither tells of the machine's insides."""
+    status, text, headers = _told(error)
+    if "text/html" in request.headers.get("accept", ""):
+        return error_page(request, status, text, headers)
+    return JSONResponse(
+        {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": text},
+        status,
+        headers,
+        media_type="application/problem+json",
+    )
+
+
+def _told(error: Exception) -> tuple[int, str, dict[str, str]]:
+    """Status, one line and headers for an error; what is ours to mend is logged."""
+    if isinstance(error, NotFoundError):
+        return 404, str(error), {}
+    if isinstance(error, LimitError):
+        return 429, str(error), {"retry-after": str(error.retry_after)}
+    if isinstance(error, UsageProblem):
+        return 400, str(error), {}
+    if isinstance(error, RequestValidationError):
+        first = error.errors()[0]
+        return 400, f"{first['loc'][-1]}: {first['msg']}", {}
+    if isinstance(error, PyfError):
+        logger.error("%s", error)
+        return 503, "the index cannot be read at the moment: try again later", {"retry-after": "10"}
+    status = getattr(error, "status_code", 500)
+    if status == 500:
+        logger.error("an error of the program", exc_info=error)
+        return 500, "that failed; the operator's log says why", {}
+    if status == 404:
+        return 404, "there is no such page", {}
+    return status, str(getattr(error, "detail", "")), dict(getattr(error, "headers", None) or {})

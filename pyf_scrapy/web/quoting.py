@@ -1,0 +1,22 @@
+"""The one way of a user's text into a filter of the search server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pyf_scrapy.search.queries import filter_value
+
+
+def is_value(field: str, value: str) -> str:
+    """The condition that `field`, a name of ours, is or holds exactly `value`, whatever that is."""
+    return f"{field}:={filter_value(value)}"
+
+
+def has_words(field: str, words: str) -> str:
+    """The condition that `field`, a name of ours, has these words."""
+    return f"{field}:{filter_value(words)}"
+
+
+def all_of(conditions: Iterable[str]) -> str:
+    """All conditions together; "" for none."""
+    return " && ".join(f"({condition})" for condition in conditions if condition)
