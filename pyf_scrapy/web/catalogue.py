@@ -21,8 +21,9 @@ from pyf_scrapy.metadata.repositories import links
 from pyf_scrapy.metadata.repository_urls import repository_of
 from pyf_scrapy.parsers.records import Metadata
 from pyf_scrapy.search.calls import searches
-from pyf_scrapy.search.queries import LATEST, filter_value
+from pyf_scrapy.search.queries import LATEST, MAX_PER_PAGE
 from pyf_scrapy.store.database import chunks
+from pyf_scrapy.web.quoting import all_of, is_one_of
 from pyf_scrapy.web.site import Site
 from pyf_scrapy.web.specifiers import required_name
 
@@ -53,7 +54,7 @@ SUMMARY_FIELDS = (
 )
 #: What it is chosen by besides.
 _OTHER_FIELDS = ("classifiers", "requires_dist", "project_urls", "home_page")
-_ASKED_AT_ONCE = 200  # packages; a page of Typesense has at most 250
+_ASKED_AT_ONCE = 200  # packages
 _PATIENCE = 1.0  # seconds for which the store is believed not to have changed
 _SHARE = 10  # reading the changes may take a tenth of the time
 
@@ -156,9 +157,9 @@ def _latest_documents(
                     "collection": collection,
                     "q": "*",
                     "query_by": "name",
-                    "filter_by": f"{LATEST} && name_normalized:=[{','.join(map(filter_value, some))}]",
+                    "filter_by": all_of((LATEST, is_one_of("name_normalized", some))),
                     "include_fields": ",".join((*SUMMARY_FIELDS, *_OTHER_FIELDS)),
-                    "per_page": 250,
+                    "per_page": MAX_PER_PAGE,
                 }
             ],
         )[0]

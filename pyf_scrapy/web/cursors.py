@@ -13,7 +13,7 @@ from hashlib import blake2b
 
 import msgspec
 
-from pyf_scrapy.exceptions import PyfError
+from pyf_scrapy.exceptions import NotFoundError
 
 #: What a cursor looks like, for the description of the API.
 PATTERN = "^[A-Za-z0-9_-]{1,600}$"
@@ -21,8 +21,8 @@ _FORMAT = 1
 _DIGEST = 9  # bytes
 
 
-class CursorError(PyfError):
-    """Raised for a cursor that this query did not give out."""
+class CursorError(NotFoundError):
+    """Raised for a cursor that this query did not give out: there is no such page."""
 
 
 class _Cursor(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
