@@ -29,7 +29,7 @@ from pyf_scrapy.web.listing import (
     look_up,
     release,
 )
-from pyf_scrapy.web.site import Site, TheSite
+from pyf_scrapy.web.site import TheSite
 
 PREFIX = "/api/v1"
 MAX_BODY = 64_000  # bytes of a look-up
@@ -49,7 +49,7 @@ Version = Annotated[str, Path(min_length=1, max_length=300, description="A versi
 
 
 def _problem(description: str) -> dict[str, Any]:
-    schema = models.Problem.model_json_schema()
+    schema = {"$ref": "#/components/schemas/Problem"}
     return {"description": description, "content": {"application/problem+json": {"schema": schema}}}
 
 
@@ -69,7 +69,7 @@ _CONDITION = {
             "in": "header",
             "required": False,
             "description": "ETags of answers that the client has.",
-            "schema": {"type": "string", "pattern": '^(?:W/)?"[0-9a-f]{32}"$'},
+            "schema": {"type": "string"},
         }
     ]
 }
@@ -231,10 +231,15 @@ def _description(profile_keys: tuple[str, ...]) -> bytes:
         for operation in path.values():
             operation["responses"].pop("422", None)
             for parameter in operation.get("parameters", ()):
+                schema = parameter["schema"]
                 if parameter["name"] == "profile":
-                    parameter["schema"]["enum"] = list(profile_keys)
+                    schema["enum"] = list(profile_keys)
+                # A parameter of an address is given or not; it cannot be null.
+                schema.update(next((one for one in schema.pop("anyOf", ()) if one["type"] != "null"), {}))
+    schemas = described["components"]["schemas"]
     for name in ("HTTPValidationError", "ValidationError"):
-        described["components"]["schemas"].pop(name, None)
+        schemas.pop(name, None)
+    schemas["Problem"] = models.Problem.model_json_schema()
     return msgspec.json.encode(described)
 
 
@@ -255,16 +260,10 @@ def _page(request: Request, listing: Listing, name: str) -> Response:
         asked = parse_qsl(request.url.query, keep_blank_values=True)
         query = [pair for pair in asked if pair[0] != "cursor"] + [("cursor", listing.next)]
         headers["link"] = f'<?{urlencode(query)}>; rel="next"'
-    more = {"name": request.path_params["name"]} if name == "releases" else {}
-    body = {"found": listing.found, name: listing.rows, "next": listing.next, **more}
+    body = {"found": listing.found, name: listing.rows, "next": listing.next}
     return _answer(request, body, headers)
 
 
 def _answer(request: Request, body: dict[str, Any], headers: dict[str, str] | None = None) -> Response:
     return conditional(request, msgspec.json.encode(body), "application/json", headers)
 
-
-def described_for(site: Site) -> dict[str, Any]:
-    """The OpenAPI description of the application of a site."""
-    found: dict[str, Any] = msgspec.json.decode(_description(tuple(site.profiles)))
-    return found

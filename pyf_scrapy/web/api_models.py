@@ -164,7 +164,6 @@ class PackageList(Answer):
 class ReleaseList(Answer):
     """One page of the releases of a package, the latest first."""
 
-    name: str
     found: int
     releases: list[ReleaseSummary]  # type: ignore[valid-type]  # made from the schema
     next: str | None = Field(description="The cursor of the next page; null on the last one.")

@@ -11,7 +11,8 @@ from fastapi.responses import JSONResponse
 
 from pyf_scrapy import __version__
 from pyf_scrapy.exceptions import LimitError, NotFoundError, PyfError, UsageProblem
-from pyf_scrapy.web import pages, static
+from pyf_scrapy.web import api, pages, static
+from pyf_scrapy.web.catalogue import Catalogue
 from pyf_scrapy.web.pages import error_page
 from pyf_scrapy.web.security import Guard
 from pyf_scrapy.web.site import Site
@@ -19,7 +20,7 @@ from pyf_scrapy.web.site import Site
 logger = logging.getLogger(__name__)
 
 #: Modules with a `router`, in the order in which their routes are tried.
-PARTS = (static, pages)
+PARTS = (static, api, pages)
 
 
 def create_app(site: Site, *, host: str = "127.0.0.1") -> FastAPI:
@@ -27,10 +28,10 @@ def create_app(site: Site, *, host: str = "127.0.0.1") -> FastAPI:
     app = FastAPI(
         title="pyf_scrapy",
         version=__version__,
-        docs_url=None,  # its pages load scripts of a CDN
-        redoc_url=None,
+        openapi_url=None,  # the API describes itself; FastAPI's pages about it load scripts of a CDN
     )
     app.state.site = site
+    app.state.catalogue = Catalogue(site)
     for part in PARTS:
         app.include_router(part.router)
     app.add_exception_handler(PyfError, _on_error)
@@ -46,7 +47,8 @@ def create_app(site: Site, *, host: str = "127.0.0.1") -> FastAPI:
 def _on_error(request: Request, error: Exception) -> Response:
     """A page for a browser, a problem (RFC 9457) for a program; neither tells of the machine's insides."""
     status, text, headers = _told(error)
-    if "text/html" in request.headers.get("accept", ""):
+    is_page = not request.url.path.startswith(f"{api.PREFIX}/")
+    if is_page and "text/html" in request.headers.get("accept", ""):
         return error_page(request, status, text, headers)
     return JSONResponse(
         {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": text},

@@ -12,12 +12,13 @@ from packaging.version import InvalidVersion, Version
 
 from pyf_scrapy.exceptions import NotFoundError
 from pyf_scrapy.profiles import Profile
+from pyf_scrapy.search.calls import searches
 from pyf_scrapy.search.queries import normalize, search, show
 from pyf_scrapy.web.api_models import DOCUMENT_FIELDS, MATCHING, RELEASE_FIELDS
 from pyf_scrapy.web.catalogue import Catalogue, Row
 from pyf_scrapy.web.cursors import decode_cursor, encode_cursor, query_digest
 from pyf_scrapy.web.filters import Filters, Page, Test
-from pyf_scrapy.web.quoting import is_one_of
+from pyf_scrapy.web.quoting import all_of, is_one_of, is_value
 from pyf_scrapy.web.site import Site
 from pyf_scrapy.web.specifiers import requirement
 
@@ -65,7 +66,7 @@ def list_packages(site: Site, catalogue: Catalogue, profile: Profile, filters: F
 
 def list_releases(site: Site, profile: Profile, name: str, page: Page) -> Listing:
     """The releases of a package, the latest first. Raises NotFoundError."""
-    documents = _documents(site, profile, name, fields=("name", *RELEASE_FIELDS))
+    documents = _documents(site, profile, name, fields=RELEASE_FIELDS)
     digest = _digest(f"releases/{normalize(name)}", profile, page)
     start = 0 if page.cursor is None else int(decode_cursor(page.cursor, digest, int))
     some = documents[start : start + page.limit]
@@ -90,8 +91,16 @@ def release(site: Site, profile: Profile, name: str, version: str | None = None)
     """All of a release, of the latest one where no version is named. Raises NotFoundError."""
     if version is None:
         return shown(_documents(site, profile, name, latest=True)[0], DOCUMENT_FIELDS)
-    for document in _documents(site, profile, name):
-        if document["version"] == version:
+    normalized = normalize(name)
+    search = {
+        "collection": profile.collection,
+        "q": "*",
+        "query_by": "name",
+        "filter_by": all_of((is_value("name_normalized", normalized), is_value("version_raw", version))),
+    }
+    for hit in site.search(lambda client: searches(client, [search]))[0]["hits"]:
+        document = hit["document"]  # the filter compares words
+        if (document["name_normalized"], document["version"]) == (normalized, version):
             return shown(document, DOCUMENT_FIELDS)
     raise NotFoundError(f"{profile.name} has no release {version[:100]!r} of {name[:100]!r}")
 

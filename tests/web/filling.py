@@ -1,0 +1,110 @@
+"""A small replica, crawled into a real index, and the application that serves it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+from fastapi import FastAPI
+
+from pyf_scrapy.profiles import load_profiles
+from pyf_scrapy.replica.options import Options
+from pyf_scrapy.replica.runner import Handle, running_replica
+from pyf_scrapy.search.embedded import Server
+from pyf_scrapy.web.application import create_app
+from pyf_scrapy.web.catalogue import Catalogue
+from pyf_scrapy.web.site import Site, opened_site
+from tests.conftest import drop_all
+from tests.crawling import Place
+
+PLONE = "Framework :: Plone"
+OPTIONS = Options(
+    projects=60, members={"plone": 30, "django": 3}, only_members=True, most_releases=6, empty=0, missing=0
+)
+
+
+def released(name: str, version: str, **more: Any) -> dict[str, Any]:
+    """The event of a release of a Plone package; the values of `info` with it."""
+    taken = {key: more.pop(key) for key in ("requires_python", "kinds", "classifiers") if key in more}
+    event = "create" if more.pop("new", False) else "release"
+    return {
+        "event": event,
+        "project": name,
+        "version": version,
+        "classifiers": [PLONE, f"{PLONE} :: 6.0"],
+        **taken,
+        "info": more,
+    }
+
+
+#: Packages of which the tests know what they say.
+KNOWN = (
+    released(
+        "Pyf.Base",
+        "1.0",
+        new=True,
+        author="Ada Lovelace, Grace Hopper",
+        author_email="Ada <ada@example.org>, grace@example.org",
+        keywords="Engine,difference",
+        requires_python=">=3.9,<3.13",
+        requires_dist=["setuptools"],
+        project_urls={"Source": "https://github.com/Pyf-Org/pyf.base"},
+        summary="The base <of> all & more",
+    ),
+    released("Pyf.Base", "2.0", author="Ada Lovelace", keywords="Engine", requires_python=">=3.9"),
+    released("Pyf.Base", "2.1", author="Ada Lovelace", keywords="Engine", requires_python=">=3.11"),
+    {"event": "yank", "project": "Pyf.Base", "version": "2.1", "reason": "broken <b>\u2028"},
+    released("Pyf.Base", "3.0rc1", author="Ada Lovelace", requires_python=">=3.12"),
+    released("pyf-old", "1.0", new=True, requires_dist=["Pyf_Base<2", "pyf.other"], maintainer="Old Man"),
+    released("pyf-new", "1.0", new=True, requires_dist=['pyf.base>=2,<4; extra == "x"', "nonsense ((("]),
+    released("pyf-any", "1.0", new=True, requires_dist=["PYF-BASE"], requires_python=">=3.6,!!"),
+)
+
+
+@dataclass
+class Filled:
+    """A replica, what was crawled of it, and the application."""
+
+    place: Place
+    replica: Handle
+    site: Site
+    app: FastAPI
+
+    def client(self) -> httpx.AsyncClient:
+        """A client of the application, which is asked without a network."""
+        transport = httpx.ASGITransport(app=self.app, raise_app_exceptions=False)
+        return httpx.AsyncClient(transport=transport, base_url="http://localhost")
+
+
+@contextmanager
+def filled(
+    folder: Path,
+    server: Server,
+    *,
+    options: Options = OPTIONS,
+    events: Sequence[dict[str, Any]] = KNOWN,
+    **settings: Any,
+) -> Iterator[Filled]:
+    """Crawl Plone's and Django's packages of a replica in which these events have happened, and serve them; `settings` are
+    further ones of the application.
+
+    The collections are dropped before and after.
+    """
+    with running_replica(options) as replica:
+        place = Place(folder, replica.url, server, {"SERVE_RATE": 0, **settings})
+        replica.event(*events)
+        with place.connection() as connection:
+            drop_all(connection)
+        crawled = asyncio.run(place.crawl("pypi", profile="plone,django"))
+        assert crawled.outcome.exit_code == 0
+        with opened_site(place.settings(), load_profiles()) as site:
+            app = create_app(site)
+            app.state.catalogue = Catalogue(site, patience=0)
+            yield Filled(place, replica, site, app)
+        with place.connection() as connection:
+            drop_all(connection)
