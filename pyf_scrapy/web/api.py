@@ -38,8 +38,8 @@ router = APIRouter(prefix=PREFIX)
 
 _ABOUT = """Packages of a framework's ecosystem, with all that is known of them. Read-only.
 
-Lists are cut into pages: `next` of an answer is the `cursor` of the next page, also as a Link header. Each answer
-to a GET has an ETag; a request with If-None-Match gets 304 where nothing has changed."""
+Lists are cut into pages: `next` of an answer is the `cursor` of the next page, also as a Link header. Each
+answer to a GET has an ETag; a request with If-None-Match gets 304 where nothing has changed."""
 
 ProfileKey = Annotated[str, Path(description="A profile that is served; `/profiles` lists them.")]
 PackageName = Annotated[
@@ -54,7 +54,7 @@ def _problem(description: str) -> dict[str, Any]:
 
 
 _ETAG = {"ETag": {"description": "Stands for the content.", "schema": {"type": "string"}}}
-_LINK = {"Link": {"description": "The next page, `rel=\"next\"`.", "schema": {"type": "string"}}}
+_LINK = {"Link": {"description": 'The next page, `rel="next"`.', "schema": {"type": "string"}}}
 _COMMON: dict[int | str, dict[str, Any]] = {
     400: _problem("A parameter is unknown or wrong; `detail` says which."),
     429: {"description": "Too many requests.", "content": {"text/plain": {"schema": {"type": "string"}}}},
@@ -83,9 +83,9 @@ def _get(path: str, model: type[BaseModel], *, pages: bool = False) -> Callable[
     def register(route: _Route) -> _Route:
         ok = {200: {"headers": _ETAG | (_LINK if pages else {})}}
         missing = _MISSING if "{" in path else {}
-        router.get(
-            path, response_model=model, responses={**ok, **_GET, **missing}, openapi_extra=_CONDITION
-        )(route)
+        router.get(path, response_model=model, responses={**ok, **_GET, **missing}, openapi_extra=_CONDITION)(
+            route
+        )
         router.head(path, include_in_schema=False)(route)
         return route
 
@@ -181,9 +181,7 @@ def values(
         }
     },
 )
-async def lookup(
-    request: Request, site: TheSite, catalogue: TheCatalogue, profile: ProfileKey
-) -> Response:
+async def lookup(request: Request, site: TheSite, catalogue: TheCatalogue, profile: ProfileKey) -> Response:
     """Look up packages by name and by repository, 100 of each at once.
 
     It changes nothing; it is a POST because addresses are too short for a hundred of them.
@@ -199,9 +197,7 @@ async def lookup(
     keys = [repository.key if repository is not None else None for repository in repositories]
     of_names, of_keys = await run_in_threadpool(look_up, catalogue, served, asked.names, keys)
     found = {
-        "names": [
-            {"asked": name, "package": row} for name, row in zip(asked.names, of_names, strict=True)
-        ],
+        "names": [{"asked": name, "package": row} for name, row in zip(asked.names, of_names, strict=True)],
         "repositories": [
             {"asked": address, "packages": rows}
             for address, rows in zip(asked.repositories, of_keys, strict=True)
@@ -254,7 +250,7 @@ async def _body(request: Request) -> bytes:
 
 
 def _page(request: Request, listing: Listing, name: str) -> Response:
-    """The answer of a list, `name` is that of its rows; the next page is also a link, relative to this one."""
+    """The answer of a list, `name` is that of its rows. The next page is also a link, relative to this."""
     headers = {}
     if listing.next is not None:
         asked = parse_qsl(request.url.query, keep_blank_values=True)
@@ -266,4 +262,3 @@ def _page(request: Request, listing: Listing, name: str) -> Response:
 
 def _answer(request: Request, body: dict[str, Any], headers: dict[str, str] | None = None) -> Response:
     return conditional(request, msgspec.json.encode(body), "application/json", headers)
-

@@ -35,9 +35,7 @@ RELEASE_FIELDS = (
 _HIDDEN = frozenset(
     {"identifier", "name_sortable", "registry", "version_raw", "version_sortable", "repository_url"}
 )
-DOCUMENT_FIELDS = tuple(
-    name for name in _FIELDS if name not in _HIDDEN and not name.startswith("npm_")
-)
+DOCUMENT_FIELDS = tuple(name for name in _FIELDS if name not in _HIDDEN and not name.startswith("npm_"))
 
 
 def _absent(description: str | None = None) -> Any:

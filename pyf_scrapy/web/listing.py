@@ -76,7 +76,7 @@ def list_releases(site: Site, profile: Profile, name: str, page: Page) -> Listin
 
 
 def list_values(catalogue: Catalogue, profile: Profile, field: Field, page: Page) -> Listing:
-    """The values that a field has in the latest releases, with the number of packages, in code point order."""
+    """The values that a field has in the latest releases, with numbers of packages, in code point order."""
     counts: Counter[str] = Counter()
     for row in catalogue.packages(profile.collection).by_name.values():
         counts.update(_values(row, field))
@@ -131,7 +131,7 @@ def shown(document: Mapping[str, Any], fields: Iterable[str]) -> dict[str, Any]:
 def _relevant(
     site: Site, profile: Profile, filters: Filters, packages: Mapping[str, Row], tests: Sequence[Test]
 ) -> tuple[list[Row], int, str | None]:
-    """The hits of a search that pass, from where the cursor says on; how many the words find; what follows."""
+    """The hits of a search that pass, from the cursor on; how many the words find; the next cursor."""
     digest = _digest("search", profile, filters)
     start = 0 if filters.cursor is None else int(decode_cursor(filters.cursor, digest, int))
     names = filters.asked_names()

@@ -90,8 +90,8 @@ def filled(
     events: Sequence[dict[str, Any]] = KNOWN,
     **settings: Any,
 ) -> Iterator[Filled]:
-    """Crawl Plone's and Django's packages of a replica in which these events have happened, and serve them; `settings` are
-    further ones of the application.
+    """Crawl Plone's and Django's packages of a replica in which these events have happened, and serve them;
+    `settings` are further ones of the application.
 
     The collections are dropped before and after.
     """

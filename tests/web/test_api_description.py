@@ -43,6 +43,7 @@ def violations(served: Filled, examples: int, *phases: str) -> tuple[int, set[st
 def test_the_api_keeps_what_its_description_promises(served: Filled) -> None:
     made, found = violations(served, 5, "examples", "coverage", "fuzzing")
     print(made)
-    for one in sorted(found): print("=====\n", one)
+    for one in sorted(found):
+        print("=====\n", one)
     assert made > 100
     assert not found
