@@ -128,9 +128,10 @@ def search(
 ) -> SearchResult:
     """Search a collection or alias; an empty query finds everything.
 
-    `filter_by`, `sort_by` and `facet_query` are Typesense's. With `all_releases` older releases are searched too; a package
-    whose latest release matches comes first, each in its best matching release. Raises UsageProblem for an
-    impossible page, SearchError when Typesense cannot answer (an unknown field in a filter, no collection).
+    `filter_by`, `sort_by` and `facet_query` are Typesense's. With `all_releases` older releases are searched
+    too; a package whose latest release matches comes first, each in its best matching release. Raises
+    UsageProblem for an impossible page, SearchError when Typesense cannot answer (an unknown field in a
+    filter, no collection).
     """
     if page < 1 or not 1 <= per_page <= MAX_PER_PAGE:
         raise UsageProblem(

@@ -43,7 +43,7 @@ _NEAR = 3  # names offered for one that is unknown
 
 @dataclass(frozen=True)
 class Dependency:
-    """A requirement: the package it names, the rest of it as text, and whether the profile has the package."""
+    """A requirement: the package it names, the rest of it as text, whether the profile has the package."""
 
     name: str
     normalized_name: str

@@ -13,7 +13,7 @@ def is_value(field: str, value: str) -> str:
 
 
 def is_one_of(field: str, values: Iterable[str]) -> str:
-    """The condition that `field`, a name of ours, is or holds one of these, of which there is at least one."""
+    """The condition that `field`, a name of ours, is or holds one of these, at least one."""
     return f"{field}:=[{','.join(map(filter_value, values))}]"
 
 

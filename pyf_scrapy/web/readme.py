@@ -1,4 +1,4 @@
-"""A README for the page that shows it: already sanitised, made fit for the place, sanitised again at the end."""
+"""A README for the page that shows it: made fit for the place, and sanitised again at the end."""
 
 from __future__ import annotations
 
