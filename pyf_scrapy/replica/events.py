@@ -3,7 +3,7 @@
 | event | needs | what changes |
 |---|---|---|
 | `create` | | a project, without `version` one without releases; a deleted name has nothing of its old one |
-| `release` | | `version`, `classifiers` (else those of the latest), `requires_python`, `kinds`, `info`, `files` |
+| `release` | | `version`, `classifiers` (else the latest's), `requires_python`, `kinds`, `info`, `files` |
 | `reclassify` | `classifiers` | a release with other classifiers: on PyPI they change in no other way |
 | `yank`, `unyank` | `version` | with `reason` |
 | `delete-release` | `version` | |
@@ -74,8 +74,8 @@ _STATUSES: dict[Kind, tuple[tuple[str, ...], str]] = {
 class Event(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One thing that happens. Which of the optional values count depends on the event: see the module.
 
-    `info` replaces values of the release's `info`. `files`, the address of the replica, makes wheels real ones
-    that it serves.
+    `info` replaces values of the release's `info`. `files`, the address of the replica, makes wheels real
+    ones that it serves.
     """
 
     event: Kind

@@ -19,7 +19,7 @@ from pyf_scrapy.metadata.repository_urls import repository_of
 from pyf_scrapy.web import api_models as models
 from pyf_scrapy.web.catalogue import TheCatalogue
 from pyf_scrapy.web.conditional import conditional
-from pyf_scrapy.web.filters import NAME_PATTERN, Filters, Page
+from pyf_scrapy.web.filters import NAME_PATTERN, Filters, Page, wrong_input
 from pyf_scrapy.web.listing import (
     Field,
     Listing,
@@ -190,9 +190,7 @@ async def lookup(request: Request, site: TheSite, catalogue: TheCatalogue, profi
     try:
         asked = models.Lookup.model_validate_json(await _body(request))
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(map(str, first["loc"])) or "the body"
-        raise HTTPException(400, f"{place}: {first['msg']}") from None
+        raise HTTPException(400, wrong_input(error.errors(include_url=False)[0])) from None
     repositories = [repository_of(address) for address in asked.repositories]
     keys = [repository.key if repository is not None else None for repository in repositories]
     of_names, of_keys = await run_in_threadpool(look_up, catalogue, served, asked.names, keys)

@@ -13,6 +13,7 @@ from pyf_scrapy import __version__
 from pyf_scrapy.exceptions import LimitError, NotFoundError, PyfError, UsageProblem
 from pyf_scrapy.web import api, feeds, pages, simple, state, static
 from pyf_scrapy.web.catalogue import Catalogue
+from pyf_scrapy.web.filters import wrong_input
 from pyf_scrapy.web.pages import error_page
 from pyf_scrapy.web.security import HEADERS, Guard
 from pyf_scrapy.web.site import Site
@@ -67,8 +68,7 @@ def _told(error: Exception) -> tuple[int, str, dict[str, str]]:
     if isinstance(error, UsageProblem):
         return 400, str(error), {}
     if isinstance(error, RequestValidationError):
-        first = error.errors()[0]
-        return 400, f"{first['loc'][-1]}: {first['msg']}", {}
+        return 400, wrong_input(error.errors()[0]), {}
     if isinstance(error, PyfError):
         logger.error("%s", error)
         return 503, "the index cannot be read at the moment: try again later", {"retry-after": "10"}

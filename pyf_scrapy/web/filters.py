@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Annotated
+from collections.abc import Callable, Iterator, Mapping
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
@@ -20,6 +20,16 @@ from pyf_scrapy.web.specifiers import (
     requirement,
     version_or_specifier,
 )
+
+#: What is right where something does not fit.
+EXAMPLES = {
+    "name": "plone.api",
+    "names": "plone.api",
+    "specifier": "plone.api>=2",
+    "depends_on": "plone.api>=2",
+    "requires_python": "3.12, or >=3.10",
+    "cursor": "`next` of the page before",
+}
 
 MAX_ASKED = 100  # names, repositories or specifiers at once
 MAX_LIMIT = 100
@@ -128,6 +138,17 @@ def _tests(filters: Filters) -> Iterator[Test]:
         yield lambda row: admits(row.requires_python, python)
     for text in filters.depends_on:
         yield _depends_on(text)
+
+
+def wrong_input(error: Mapping[str, Any]) -> str:
+    """One line about an error that pydantic found: which parameter is wrong, and what would be right."""
+    place = [str(part) for part in error["loc"] if part not in {"query", "path", "body"}]
+    name = place[0] if place else "the body"
+    if error["type"] == "extra_forbidden":
+        return f"there is no parameter {name[:60]}"
+    if error["type"] == "string_pattern_mismatch" and name in EXAMPLES:
+        return f"{name}: {str(error['input'])[:60]!r} cannot be read; right would be {EXAMPLES[name]}"
+    return f"{name}: {error['msg']}"
 
 
 def repository_keys(addresses: list[str]) -> frozenset[str]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import uvicorn
 from fastapi import FastAPI
 
 from pyf_scrapy.profiles import load_profiles
@@ -30,7 +33,9 @@ OPTIONS = Options(
 
 def released(name: str, version: str, **more: Any) -> dict[str, Any]:
     """The event of a release of a Plone package; the values of `info` with it."""
-    taken = {key: more.pop(key) for key in ("requires_python", "kinds", "classifiers") if key in more}
+    taken = {
+        key: more.pop(key) for key in ("requires_python", "kinds", "classifiers", "files") if key in more
+    }
     event = "create" if more.pop("new", False) else "release"
     return {
         "event": event,
@@ -48,15 +53,21 @@ KNOWN = (
         "Pyf.Base",
         "1.0",
         new=True,
-        author="Ada Lovelace, Grace Hopper",
-        author_email="Ada <ada@example.org>, grace@example.org",
+        author="Grace Hopper",
         keywords="Engine,difference",
         requires_python=">=3.9,<3.13",
         requires_dist=["setuptools"],
+    ),
+    released(
+        "Pyf.Base",
+        "2.0",
+        author="Ada Lovelace",
+        author_email="Ada <ada@example.org>, grace@example.org",
+        keywords="Engine",
+        requires_python=">=3.9",
         project_urls={"Source": "https://github.com/Pyf-Org/pyf.base"},
         summary="The base <of> all & more",
     ),
-    released("Pyf.Base", "2.0", author="Ada Lovelace", keywords="Engine", requires_python=">=3.9"),
     released("Pyf.Base", "2.1", author="Ada Lovelace", keywords="Engine", requires_python=">=3.11"),
     {"event": "yank", "project": "Pyf.Base", "version": "2.1", "reason": "broken <b>\u2028"},
     released("Pyf.Base", "3.0rc1", author="Ada Lovelace", requires_python=">=3.12"),
@@ -74,6 +85,11 @@ class Filled:
     replica: Handle
     site: Site
     app: FastAPI
+
+    def crawl(self) -> None:
+        """Bring the index up to date."""
+        crawled = asyncio.run(self.place.crawl("pypi", profile="plone,django"))
+        assert crawled.outcome.exit_code == 0
 
     def client(self) -> httpx.AsyncClient:
         """A client of the application, which is asked without a network."""
@@ -108,3 +124,18 @@ def filled(
             yield Filled(place, replica, site, app)
         with place.connection() as connection:
             drop_all(connection)
+
+
+@contextmanager
+def listening(app: FastAPI) -> Iterator[str]:
+    """Serve an application over HTTP, and give its address."""
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        config = uvicorn.Config(app, log_config=None, lifespan="off", access_log=False)
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{sock.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join()

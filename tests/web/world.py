@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from pyf_scrapy.profiles import load_profiles
 from pyf_scrapy.replica.options import Options
 from pyf_scrapy.replica.runner import Handle
 from tests.crawling import Crawled, Place
