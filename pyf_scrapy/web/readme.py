@@ -5,6 +5,7 @@ from __future__ import annotations
 import lxml.html
 
 from pyf_scrapy.metadata.descriptions import sanitise
+from pyf_scrapy.search.cleaning import UNWANTED
 
 #: The level of the highest heading: below the page's own.
 _TOP = 3
@@ -15,12 +16,13 @@ _LANDMARKS = ("main", "nav", "header", "footer", "aside")
 def shown(html: str) -> str:
     """The HTML of a document's `description` for a page: nothing in it loads anything from elsewhere.
 
-    Images become links, so that nobody is told who reads the page; headings follow those of the page, one
-    level after the other, so that a screen reader can go through them; empty headings and links go.
+    It comes in a <div>. Images become links, so that nobody is told who reads the page; headings follow those
+    of the page, one level after the other, so that a screen reader can go through them; empty headings and
+    links go.
     """
     if not html.strip():
         return ""
-    tree = lxml.html.fragment_fromstring(html, create_parent="div")
+    tree = lxml.html.fragment_fromstring(UNWANTED.sub("\ufffd", html), create_parent="div")
     _replace_images(tree)
     _settle_headings(tree)
     for element in tree.iter(*_LANDMARKS):

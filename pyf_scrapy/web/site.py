@@ -109,7 +109,7 @@ def opened_site(
     if not has_store(settings):
         raise UsageProblem(f"there is nothing to serve yet; {_start(only, listed)}")
     with ExitStack() as stack:
-        store = stack.enter_context(open_store(settings))
+        store = stack.enter_context(open_store(settings, of_any_pypi=True, read_only=True))
         connection = stack.enter_context(connect(TypesenseSettings.from_settings(settings)))
         profiles = _served(store, connection.client, listed, only)
         if not profiles:

@@ -20,6 +20,16 @@ router = APIRouter(include_in_schema=False)
 #: To look at a store of all of PyPI takes seconds.
 KEPT = 60.0
 _RUNS = 20
+#: The names of `LimitCheck` for people.
+_CHECKS = {
+    "coverage": "projects of PyPI that are checked",
+    "indexed": "packages indexed",
+    "search": "documents in the search server",
+    "feeds": "since the feeds were read",
+    "index": "since PyPI's index was read",
+    "unchecked": "the change that waits longest",
+    "refresh": "since the package asked about longest ago was",
+}
 
 
 class State(NamedTuple):
@@ -53,7 +63,7 @@ def status(request: Request, site: TheSite) -> Response:
         figures=list(_figures(found)),
         checks=[
             {
-                "name": check.name.replace(":", " of "),
+                "name": _named(check, site),
                 "value": _shown(check, check.value),
                 "limit": _shown(check, check.limit),
                 "ok": check.ok,
@@ -74,10 +84,18 @@ def _figures(found: Overview) -> Iterator[tuple[str, str]]:
     yield "failures waiting for another try", f"{found.failures:,}"
 
 
+def _named(check: LimitCheck, site: Site) -> str:
+    kind, _, collection = check.name.partition(":")
+    title = _CHECKS.get(kind, kind)
+    if not collection:
+        return title
+    return f"{title} of {site.profiles[collection].name if collection in site.profiles else collection}"
+
+
 def _shown(check: LimitCheck, value: float | None) -> str:
     """A share or a time as people read it; never rounded up to its limit."""
     if value is None:
         return "unknown"
-    if check.name == "coverage" or check.name.startswith("indexed:"):
+    if check.is_share:
         return f"{math.floor(round(value * 100_000, 3)) / 1000:g} %"
     return duration(value)
