@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,13 @@ from tests.crawling import Place
 
 PLONE = "Framework :: Plone"
 OPTIONS = Options(
-    projects=60, members={"plone": 30, "django": 3}, only_members=True, most_releases=6, empty=0, missing=0
+    projects=60,
+    members={"plone": 30, "django": 3},
+    only_members=True,
+    most_releases=6,
+    empty=0,
+    missing=0,
+    now=datetime.now(UTC),  # what is news is so by the clock
 )
 
 
@@ -105,10 +112,10 @@ class Filled:
     site: Site
     app: FastAPI
 
-    def crawl(self) -> None:
-        """Bring the index up to date."""
-        crawled = asyncio.run(self.place.crawl("pypi", profile="plone,django"))
-        assert crawled.outcome.exit_code == 0
+    def publish(self, *events: dict[str, Any]) -> None:
+        """Let events happen, and bring the index up to date."""
+        self.replica.event(*events)
+        asyncio.run(crawl(self.place))
 
     def client(self) -> httpx.AsyncClient:
         """A client of the application, which is asked without a network."""
@@ -117,32 +124,29 @@ class Filled:
 
 
 @contextmanager
-def filled(
-    folder: Path,
-    server: Server,
-    *,
-    options: Options = OPTIONS,
-    events: Sequence[dict[str, Any]] = KNOWN,
-    **settings: Any,
-) -> Iterator[Filled]:
-    """Crawl Plone's and Django's packages of a replica in which these events have happened, and serve them;
-    `settings` are further ones of the application.
+def replica_served(folder: Path, server: Server, **settings: Any) -> Iterator[Filled]:
+    """Crawl Plone's and Django's packages of a replica in which KNOWN has happened, and serve them.
 
-    The collections are dropped before and after.
+    `settings` are further ones. The collections of the search server are dropped before and after.
     """
-    with running_replica(options) as replica:
+    with running_replica(OPTIONS) as replica:
         place = Place(folder, replica.url, server, {"SERVE_RATE": 0, **settings})
-        replica.event(*events)
+        replica.event(*KNOWN)
         with place.connection() as connection:
             drop_all(connection)
-        crawled = asyncio.run(place.crawl("pypi", profile="plone,django"))
-        assert crawled.outcome.exit_code == 0
+        asyncio.run(crawl(place))
         with opened_site(place.settings(), load_profiles()) as site:
             app = create_app(site)
             app.state.catalogue = Catalogue(site, patience=0)
             yield Filled(place, replica, site, app)
         with place.connection() as connection:
             drop_all(connection)
+
+
+async def crawl(place: Place) -> None:
+    """Bring the index up to date."""
+    crawled = await place.crawl("pypi", profile="plone,django")
+    assert crawled.outcome.exit_code == 0
 
 
 @contextmanager

@@ -4,7 +4,7 @@ some, or cannot go on to the next page.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -12,20 +12,13 @@ import httpx
 import pytest
 
 from pyf_scrapy.parsers.records import RepositoryRecord
-from pyf_scrapy.search.embedded import Server
 from pyf_scrapy.store import RepositoryFacts, RepositoryLink
 from pyf_scrapy.web.api import MAX_BODY
-from tests.web.filling import PLONE, Filled, filled, released
-from tests.web.violations import HOST, violations
+from tests.web.filling import PLONE, Filled, crawl, released
+from tests.web.violations import violations
 
 API = "/api/v1/profiles/plone"
 PROBLEM = "application/problem+json"
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory, typesense_server: Server) -> Iterator[Filled]:
-    with filled(tmp_path_factory.mktemp("api"), typesense_server, SERVE_URL=HOST) as made:
-        yield made
 
 
 async def get(served: Filled, path: str, **options: Any) -> httpx.Response:
@@ -347,7 +340,7 @@ class TestNews:
         with served.place.store() as store:
             store.save_links([RepositoryLink("pyf-any", key, 2**33, url=f"https://{key}")])
             store.save_repositories([RepositoryFacts(key, "ok", 2**33, record=record)])
-        await served.place.crawl("pypi", profile="plone,django")
+        await crawl(served.place)
         (row,) = await found(served, repository="some/where at https://GitHub.com/Some/Where/")
         assert (row["name"], row["github_stars"]) == ("pyf-any", 5)
 
@@ -358,7 +351,7 @@ class TestNews:
             released("pyf-old", "2.0", maintainer="New Man"),
             {"event": "delete-project", "project": "pyf-new"},
         )
-        await served.place.crawl("pypi", profile="plone,django")
+        await crawl(served.place)
         assert await names(served, name="pyf-late") == ["pyf-late"]
         assert await names(served, maintainer="new man") == ["pyf-old"]
         assert await names(served, maintainer="old man") == ["collective.easyform"]

@@ -5,28 +5,20 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pyf_scrapy.search.embedded import Server
 from pyf_scrapy.web.api import MAX_BODY, router
 from pyf_scrapy.web.filters import Filters
 from pyf_scrapy.web.security import MAX_TARGET
-from tests.web.filling import Filled, filled
+from tests.web.filling import Filled
 
 TEXT = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
 BASE = "http://127.0.0.1:8000"
 #: Each example, with the JSON that the page shows of its answer.
 EXAMPLES = re.findall(r"^    (curl .*)\n(?:\n```json\n([^`]*)```)?", TEXT, re.MULTILINE)
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory, typesense_server: Server) -> Iterator[Filled]:
-    with filled(tmp_path_factory.mktemp("docs"), typesense_server) as made:
-        yield made
 
 
 def is_like(shown: Any, answered: Any) -> bool:

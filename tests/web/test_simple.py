@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -13,11 +12,10 @@ import httpx
 import pytest
 
 from pyf_scrapy.parsers.records import File, Metadata, ProjectRecord
-from pyf_scrapy.search.embedded import Server
 from pyf_scrapy.store.records import Standing
 from pyf_scrapy.web.negotiation import best_type
 from pyf_scrapy.web.simple_pages import page, page_html
-from tests.web.filling import Filled, filled, listening, released
+from tests.web.filling import Filled, listening, released
 
 JSON = "application/vnd.pypi.simple.v1+json"
 HTML = "application/vnd.pypi.simple.v1+html"
@@ -41,19 +39,17 @@ class Links(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory, typesense_server: Server) -> Iterator[Filled]:
-    with filled(tmp_path_factory.mktemp("simple"), typesense_server) as made:
-        url = made.replica.url
-        made.replica.event(
-            released("Pyf.Wheel", "1.0", new=True, files=url, requires_dist=["pyf-part>=1"]),
-            released("Pyf.Wheel", "2.0", files=url, requires_dist=["pyf-part>=1"], requires_python=">=3.9"),
-            released("Pyf.Wheel", "2.1", files=url),
-            {"event": "yank", "project": "Pyf.Wheel", "version": "2.1", "reason": "broken"},
-            released("Pyf.Wheel", "3.0", files=url, requires_python=">=4"),
-            released("pyf-part", "1.1", new=True, files=url, kinds=["wheel"]),
-        )
-        made.crawl()
-        yield made
+def served(served: Filled) -> Filled:
+    url = served.replica.url
+    served.publish(
+        released("Pyf.Wheel", "1.0", new=True, files=url, requires_dist=["pyf-part>=1"]),
+        released("Pyf.Wheel", "2.0", files=url, requires_dist=["pyf-part>=1"], requires_python=">=3.9"),
+        released("Pyf.Wheel", "2.1", files=url),
+        {"event": "yank", "project": "Pyf.Wheel", "version": "2.1", "reason": "broken"},
+        released("Pyf.Wheel", "3.0", files=url, requires_python=">=4"),
+        released("pyf-part", "1.1", new=True, files=url, kinds=["wheel"]),
+    )
+    return served
 
 
 async def get(served: Filled, path: str, accept: str = JSON, **headers: str) -> httpx.Response:
