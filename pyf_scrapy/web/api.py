@@ -29,6 +29,7 @@ from pyf_scrapy.web.listing import (
     look_up,
     release,
 )
+from pyf_scrapy.web.security import MAX_TARGET
 from pyf_scrapy.web.site import TheSite
 
 PREFIX = "/api/v1"
@@ -55,9 +56,11 @@ def _problem(description: str) -> dict[str, Any]:
 
 _ETAG = {"ETag": {"description": "Stands for the content.", "schema": {"type": "string"}}}
 _LINK = {"Link": {"description": 'The next page, `rel="next"`.', "schema": {"type": "string"}}}
+_TEXT = {"content": {"text/plain": {"schema": {"type": "string"}}}}
 _COMMON: dict[int | str, dict[str, Any]] = {
     400: _problem("A parameter is unknown or wrong; `detail` says which."),
-    429: {"description": "Too many requests.", "content": {"text/plain": {"schema": {"type": "string"}}}},
+    414: {"description": f"The address is longer than {MAX_TARGET} bytes.", **_TEXT},
+    429: {"description": "Too many requests; Retry-After says when again.", **_TEXT},
     503: _problem("The index or the store cannot be read at the moment."),
 }
 _GET = {304: {"description": "Nothing has changed.", "headers": _ETAG}, **_COMMON}

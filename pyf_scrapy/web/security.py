@@ -20,8 +20,9 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-#: Bytes of path and query together: a hundred names or addresses of repositories, which the API takes.
-MAX_TARGET = 16_000
+#: Bytes of path and query together: the API takes a hundred names or addresses of repositories. From 65,536
+#: bytes on the server refuses by itself.
+MAX_TARGET = 60_000
 #: Seconds of allowance that a client may have saved up.
 _BURST = 5.0
 _MOST_CLIENTS = 10_000
