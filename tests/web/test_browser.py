@@ -120,7 +120,7 @@ class TestSearching:
         expect(page.locator(".choices a[aria-current]")).to_contain_text(name)
         assert "framework=" in page.url
         assert "sort=stars" in page.url
-        page.get_by_role("link", name="remove").click()
+        page.get_by_role("link", name="Remove all choices").click()
         expect(page.locator(".chosen")).to_have_count(0)
         page.get_by_role("link", name="Next").click()
         expect(page.locator(".pager")).to_contain_text("page 2 of 3")
@@ -229,11 +229,8 @@ class TestHostile:
 
 
 class TestAccessibility:
-    @pytest.mark.parametrize("scheme", ["light", "dark"])
     @pytest.mark.parametrize("what", ["search", "package", "hostile", "author", "keywords", "status"])
-    def test_axe_finds_nothing(
-        self, open_page: Open, package: dict[str, Any], what: str, scheme: str
-    ) -> None:
+    def test_axe_finds_nothing(self, open_page: Open, package: dict[str, Any], what: str) -> None:
         path = {
             "search": "/p/plone/?q=form&framework=Plone+6.0",
             "package": f"/p/plone/packages/{package['name_normalized']}",
@@ -242,7 +239,10 @@ class TestAccessibility:
             "keywords": "/p/plone/keywords",
             "status": "/status",
         }[what]
-        page = open_page(path, color_scheme=scheme)
+        page = open_page(path, reduced_motion="reduce")
         page.evaluate("for (const each of document.querySelectorAll('details')) each.open = true")
         results = Axe().run(page)
+        assert results.violations_count == 0, results.generate_report()
+        page.get_by_role("button", name="Dark").click()
+        results = Axe().run(page, options={"runOnly": ["color-contrast"]})
         assert results.violations_count == 0, results.generate_report()
