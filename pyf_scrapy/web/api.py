@@ -42,6 +42,8 @@ _ABOUT = """Packages of a framework's ecosystem, with all that is known of them.
 Lists are cut into pages: `next` of an answer is the `cursor` of the next page, also as a Link header. Each
 answer to a GET has an ETag; a request with If-None-Match gets 304 where nothing has changed."""
 
+Responses = dict[int | str, dict[str, Any]]
+
 ProfileKey = Annotated[str, Path(description="A profile that is served; `/profiles` lists them.")]
 PackageName = Annotated[
     str, Path(pattern=NAME_PATTERN, description="A package, by any spelling of its name (PEP 503).")
@@ -57,14 +59,14 @@ def _problem(description: str) -> dict[str, Any]:
 _ETAG = {"ETag": {"description": "Stands for the content.", "schema": {"type": "string"}}}
 _LINK = {"Link": {"description": 'The next page, `rel="next"`.', "schema": {"type": "string"}}}
 _TEXT = {"content": {"text/plain": {"schema": {"type": "string"}}}}
-_COMMON: dict[int | str, dict[str, Any]] = {
+_COMMON: Responses = {
     400: _problem("A parameter is unknown or wrong; `detail` says which."),
     414: {"description": f"The address is longer than {MAX_TARGET} bytes.", **_TEXT},
     429: {"description": "Too many requests; Retry-After says when again.", **_TEXT},
     503: _problem("The index or the store cannot be read at the moment."),
 }
-_GET = {304: {"description": "Nothing has changed.", "headers": _ETAG}, **_COMMON}
-_MISSING = {404: _problem("There is no such profile, package, release or page.")}
+_GET: Responses = {304: {"description": "Nothing has changed.", "headers": _ETAG}, **_COMMON}
+_MISSING: Responses = {404: _problem("There is no such profile, package, release or page.")}
 _CONDITION = {
     "parameters": [
         {
@@ -84,8 +86,8 @@ def _get(path: str, model: type[BaseModel], *, pages: bool = False) -> Callable[
     """Register a route for GET, described, and for HEAD."""
 
     def register(route: _Route) -> _Route:
-        ok = {200: {"headers": _ETAG | (_LINK if pages else {})}}
-        missing = _MISSING if "{" in path else {}
+        ok: Responses = {200: {"headers": _ETAG | (_LINK if pages else {})}}
+        missing: Responses = _MISSING if "{" in path else {}
         router.get(path, response_model=model, responses={**ok, **_GET, **missing}, openapi_extra=_CONDITION)(
             route
         )

@@ -101,4 +101,5 @@ def _moment(epoch: int) -> str:
 
 
 def _written(root: Element) -> bytes:
-    return tostring(root, encoding="utf-8", xml_declaration=True)
+    written: bytes = tostring(root, encoding="utf-8", xml_declaration=True)
+    return written

@@ -45,20 +45,19 @@ def list_packages(site: Site, catalogue: Catalogue, profile: Profile, filters: F
 
     Raises NotFoundError for a cursor of another query, StoreError, SearchError.
     """
-    packages = catalogue.packages(profile.collection).by_name
+    packages = catalogue.packages(profile.collection)
+    known = packages.by_name
+    names = filters.asked_names()
     tests = filters.tests()
     matching: Mapping[str, list[str]] = {}
     if filters.specifier:
-        asked = filters.asked_names() or set()
-        known = [name for name in sorted(asked) if name in packages]
-        matching = _matching_versions(site, profile, known, filters.specifier)
+        matching = _matching_versions(site, profile, known.keys() & (names or ()), filters.specifier)
         tests.append(lambda row: row.name in matching)
     if filters.q is not None:
-        rows, found, following = _relevant(site, profile, filters, packages, tests)
+        rows, found, following = _relevant(site, profile, filters, known, tests)
     else:
-        names = filters.asked_names()
-        some = packages.values() if names is None else (packages[name] for name in names if name in packages)
-        passing = sorted((row for row in some if _passes(row, tests)), key=lambda row: row.name)
+        some = packages.after("") if names is None else map(known.__getitem__, sorted(known.keys() & names))
+        passing = [row for row in some if _passes(row, tests)]
         rows, following = _cut(passing, filters, _digest("packages", profile, filters), lambda row: row.name)
         found = len(passing)
     return Listing(found, [_shown(row, matching.get(row.name)) for row in rows], following)
@@ -130,7 +129,7 @@ def shown(document: Mapping[str, Any], fields: Iterable[str]) -> dict[str, Any]:
 
 def _relevant(
     site: Site, profile: Profile, filters: Filters, packages: Mapping[str, Row], tests: Sequence[Test]
-) -> tuple[list[Row], int, str | None]:
+) -> tuple[Sequence[Row], int, str | None]:
     """The hits of a search that pass, from the cursor on; how many the words find; the next cursor."""
     digest = _digest("search", profile, filters)
     start = 0 if filters.cursor is None else int(decode_cursor(filters.cursor, digest, int))

@@ -20,8 +20,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-#: Bytes of path and query together: the API takes a hundred names or addresses of repositories. From 65,536
-#: bytes on the server refuses by itself.
+#: Bytes of path and query together: the API takes a hundred names or addresses of repositories.
 MAX_TARGET = 60_000
 #: Seconds of allowance that a client may have saved up.
 _BURST = 5.0

@@ -40,9 +40,8 @@ OPTIONS = Options(
 
 def released(name: str, version: str, **more: Any) -> dict[str, Any]:
     """The event of a release of a Plone package; the values of `info` with it."""
-    taken = {
-        key: more.pop(key) for key in ("requires_python", "kinds", "classifiers", "files") if key in more
-    }
+    own = ("requires_python", "kinds", "classifiers", "files")
+    taken: dict[str, Any] = {key: more.pop(key) for key in own if key in more}
     event = "create" if more.pop("new", False) else "release"
     return {
         "event": event,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-import feedparser
+import feedparser  # type: ignore[import-untyped]
 import httpx
 import msgspec
 import pytest
