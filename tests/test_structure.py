@@ -248,9 +248,9 @@ class TestPrivate:
         wrong = []
         for module in MODULES:
             for cls in _classes(importlib.import_module(module.name)):
-                names = _private_names(ast.parse(inspect.getsource(cls)))
                 for base in cls.__mro__[1:]:
                     if base.__module__.startswith(("scrapy", "twisted")):
+                        names = _private_names(ast.parse(inspect.getsource(cls)))
                         taken = names & _private_names(ast.parse(inspect.getsource(base)))
                         wrong += [f"{cls.__module__}.{cls.__name__}.{name} is {base}'s" for name in taken]
         assert not wrong

@@ -39,7 +39,7 @@ def combine(project: ProjectRecord, stored: Mapping[str, Metadata | None]) -> tu
     of the project. Listed versions without an entry are left out, and so are entries that PyPI no longer
     lists (when the project's JSON lists versions at all).
     """
-    listed = _listed_files(project)
+    listed = listed_files(project)
     known = stored if project.files is None else [version for version in listed if version in stored]
     releases = [
         _release(project, version, listed.get(version, ()), stored.get(version))
@@ -52,9 +52,16 @@ def listed_versions(project: ProjectRecord) -> tuple[str, ...]:
     """Return all versions that PyPI lists, the latest first."""
     keys = {
         version: sortable(version, yanked=_yank(files, _own_metadata(project, version))[0])
-        for version, files in _listed_files(project).items()
+        for version, files in listed_files(project).items()
     }
     return tuple(sorted(keys, key=keys.__getitem__, reverse=True))
+
+
+def listed_files(project: ProjectRecord) -> dict[str, tuple[File, ...]]:
+    """Return the files of all versions that PyPI lists, those of the latest one whatever the answer held."""
+    files = dict(project.files or {})
+    files[project.version] = files.get(project.version) or project.latest_files
+    return files
 
 
 def framework_versions(classifiers: Iterable[str]) -> tuple[str, ...]:
@@ -100,13 +107,6 @@ def text_versions(releases: Sequence[Release]) -> tuple[str, ...]:
     if latest is None:
         return ()
     return tuple(dict.fromkeys((latest.version, *latest_for(releases))))
-
-
-def _listed_files(project: ProjectRecord) -> dict[str, tuple[File, ...]]:
-    """Return the files of all listed versions, those of the latest one whatever the answer held."""
-    files = dict(project.files or {})
-    files[project.version] = files.get(project.version) or project.latest_files
-    return files
 
 
 def _own_metadata(project: ProjectRecord, version: str) -> Metadata | None:

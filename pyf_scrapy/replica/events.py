@@ -3,7 +3,7 @@
 | event | needs | what changes |
 |---|---|---|
 | `create` | | a project, without `version` one without releases; a deleted name has nothing of its old one |
-| `release` | | `version`, `classifiers` (else those of the latest), `requires_python`, `kinds`, `info` |
+| `release` | | `version`, `classifiers` (else the latest's), `requires_python`, `kinds`, `info`, `files` |
 | `reclassify` | `classifiers` | a release with other classifiers: on PyPI they change in no other way |
 | `yank`, `unyank` | `version` | with `reason` |
 | `delete-release` | `version` | |
@@ -74,7 +74,8 @@ _STATUSES: dict[Kind, tuple[tuple[str, ...], str]] = {
 class Event(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One thing that happens. Which of the optional values count depends on the event: see the module.
 
-    `info` replaces values of the release's `info`.
+    `info` replaces values of the release's `info`. `files`, the address of the replica, makes wheels real
+    ones that it serves.
     """
 
     event: Kind
@@ -85,6 +86,7 @@ class Event(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     kinds: tuple[str, ...] = ("sdist", "wheel")
     reason: str | None = None
     info: dict[str, Any] = {}
+    files: str | None = None
     owners: tuple[str, ...] | None = None
     maintainers: tuple[str, ...] = ()
     organization: str | None = None
@@ -203,6 +205,7 @@ def _release(event: Event, version: str, classifiers: tuple[str, ...], serial: i
         event.requires_python,
         info=event.info,
         serial=serial,
+        files=event.files,
     )
 
 

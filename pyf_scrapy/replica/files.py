@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from datetime import UTC, datetime
-from hashlib import blake2b
+from hashlib import blake2b, sha256
 from statistics import NormalDist
 from typing import Any, NamedTuple
 
 from pyf_scrapy.replica.truth import Project, Release
+from pyf_scrapy.replica.wheels import wheel
 
+FILES_URL = "https://files.pythonhosted.org"
 _NORMAL = NormalDist()
 
 
@@ -32,7 +34,10 @@ _KINDS = {
 
 
 class ReplicaFile(NamedTuple):
-    """One file; `uploaded` in microseconds since 1970 UTC, `metadata_sha256` of its core metadata or None."""
+    """One file; `uploaded` in microseconds since 1970 UTC, `metadata_sha256` of its core metadata or None.
+
+    `content`: that of a real one.
+    """
 
     filename: str
     packagetype: str
@@ -43,14 +48,19 @@ class ReplicaFile(NamedTuple):
     sha256: str
     blake2b_256: str
     metadata_sha256: str | None
+    at: str = FILES_URL
+    content: bytes | None = None
+
+    @property
+    def path(self) -> str:
+        """Where it is at its host."""
+        digest = self.blake2b_256
+        return f"/packages/{digest[:2]}/{digest[2:4]}/{digest[4:]}/{self.filename}"
 
     @property
     def url(self) -> str:
-        """Where PyPI would keep the file."""
-        digest = self.blake2b_256
-        return (
-            f"https://files.pythonhosted.org/packages/{digest[:2]}/{digest[2:4]}/{digest[4:]}/{self.filename}"
-        )
+        """Where PyPI would keep the file, or where the replica serves it."""
+        return self.at.rstrip("/") + self.path
 
     @property
     def moment(self) -> str:
@@ -73,20 +83,42 @@ def files_of(seed: int, project: Project, release: Release) -> list[ReplicaFile]
         first = stem if modern or kind.packagetype == "bdist_wheel" else project.name
         filename = f"{first}-{release.version.replace('-', '_')}{kind.ending}"
         digest = blake2b(f"{seed}/{filename}{upload}".encode(), digest_size=64).hexdigest()
-        files.append(
-            ReplicaFile(
-                filename,
-                kind.packagetype,
-                kind.python_version,
-                _size(digest),
-                release.uploaded + place * 1_731_017,
-                digest[:32],
-                digest[32:96],
-                digest[64:] + digest[:32],
-                digest[16:80] if modern and kind.packagetype == "bdist_wheel" else None,
-            )
+        file = ReplicaFile(
+            filename,
+            kind.packagetype,
+            kind.python_version,
+            _size(digest),
+            release.uploaded + place * 1_731_017,
+            digest[:32],
+            digest[32:96],
+            digest[64:] + digest[:32],
+            digest[16:80] if modern and kind.packagetype == "bdist_wheel" else None,
         )
+        files.append(_real(file, project, release, stem) if release.files and name == "wheel" else file)
     return sorted(files, key=lambda file: file.filename)
+
+
+def file_at(seed: int, project: Project, path: str) -> bytes | None:
+    """The content of the file at a path; None where the replica has none."""
+    for release in project.releases:
+        if release.files:
+            for file in files_of(seed, project, release):
+                if file.path == path:
+                    return file.content
+    return None
+
+
+def _real(file: ReplicaFile, project: Project, release: Release, stem: str) -> ReplicaFile:
+    """The file with a content, and what follows from that."""
+    required = tuple(release.info.get("requires_dist") or ())
+    content = wheel(project.name, stem, release.version, release.requires_python, required)
+    return file._replace(
+        size=len(content),
+        sha256=sha256(content).hexdigest(),
+        metadata_sha256=None,
+        at=release.files or FILES_URL,
+        content=content,
+    )
 
 
 def _size(digest: str) -> int:

@@ -7,11 +7,12 @@ import re
 from typing import NamedTuple
 from urllib.parse import quote
 
-from packaging.utils import canonicalize_name
+from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
 from pyf_scrapy.replica.answers import Answer, redirect
 from pyf_scrapy.replica.documents import project_json, release_json
 from pyf_scrapy.replica.feeds import UPDATES, Feeds
+from pyf_scrapy.replica.files import file_at
 from pyf_scrapy.replica.provenance import provenance_json
 from pyf_scrapy.replica.replica import Replica
 from pyf_scrapy.replica.simple import Compressed, index_html, index_json, page_html, page_json
@@ -26,6 +27,8 @@ _PROJECT = re.compile(r"^/pypi/(?P<name>[^/]+)/json(?P<slash>/?)$")
 _RELEASE = re.compile(r"^/pypi/(?P<name>[^/]+)/(?P<version>[^/]+)/json(?P<slash>/?)$")
 
 _PROVENANCE = re.compile(r"^/integrity/(?P<name>[^/]+)/(?P<version>[^/]+)/(?P<file>[^/]+)/provenance$")
+
+_FILE = re.compile(r"^/packages/(?:[^/]+/)+(?P<file>[^/]+\.whl)$")
 
 _FEED = re.compile(r"^/rss/(?:updates|packages|project/(?P<name>[^/]+)/releases)\.xml$")
 
@@ -64,6 +67,11 @@ def understand(path: str, accept: str) -> Question | None:
         return Question("release", name, match["version"], f"/pypi/{name}/{match['version']}/json")
     if match := _PROVENANCE.match(path):
         return Question("provenance", str(canonicalize_name(match["name"])), match["version"], path)
+    if match := _FILE.match(path):
+        try:
+            return Question("file", parse_wheel_filename(match["file"])[0], path=path)
+        except InvalidWheelFilename:
+            return None
     return None
 
 
@@ -115,6 +123,9 @@ class PyPI:
         if question.kind == "simple-html":
             body = page_html(self._seed, project)
             return _fresh(body, "text/html; charset=UTF-8", _SIMPLE_AGE, project.serial, "Accept, ")
+        if question.kind == "file":
+            wheel = file_at(self._seed, project, path)
+            return _not_found("file") if wheel is None else Answer(wheel, "application/octet-stream")
         if question.kind == "provenance":
             document = provenance_json(self._seed, project, question.version, path.rsplit("/", 2)[1])
         else:

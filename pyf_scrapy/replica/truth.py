@@ -28,6 +28,8 @@ class Release(msgspec.Struct, frozen=True):
     """Values that replace those of `info`, from an event."""
     serial: int = 0
     """That of the event that published it, 0: there from the start."""
+    files: str | None = None
+    """Where its files are, from an event: then its wheels are real ones."""
 
 
 class Advisory(msgspec.Struct, frozen=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from hashlib import blake2b
 from typing import Any
 
 import msgspec
@@ -134,6 +135,19 @@ class Indexing(StorePart):
         with self._database.read() as connection:
             names = connection.execute(query).scalars().all()
         yield from names
+
+    def index_states(self, collection: str) -> dict[str, bytes]:
+        """For each package of the collection what changes whenever any of its documents does."""
+        query = (
+            select(indexed.c.normalized_name, indexed.c.indexed_revision, indexed.c.hashes)
+            .where(indexed.c.collection == collection)
+            .order_by(indexed.c.normalized_name)
+        )
+        return {
+            name: blake2b(hashes, digest_size=8, key=str(revision).encode()).digest()
+            for rows in self._pages(lambda last: query.where(indexed.c.normalized_name > last))
+            for name, revision, hashes in rows
+        }
 
     def begin_index(self, collection: str, documents: Sequence[tuple[str, Iterable[str]]]) -> None:
         """Note which documents of which packages are about to be sent or deleted, before they are.

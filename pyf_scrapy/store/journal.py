@@ -23,6 +23,9 @@ _LONGEST_REASON = 500  # characters
 RUNS_KEPT = 10_000
 _TIDIED_EVERY = 100
 
+#: Events that are looked at for news.
+EVENTS_READ = 200_000
+
 _FAILURES = select(failures).where(failures.c.normalized_name.in_(NAMES))
 
 
@@ -109,6 +112,28 @@ class Journal(Waiting):
         query = select(events).where(events.c.seq > since).order_by(events.c.seq).limit(limit)
         with self._database.read() as connection:
             return [Event(*row) for row in connection.execute(query)]
+
+    def recent_events(self, collection: str, kind: str, limit: int) -> list[Event]:
+        """The last events of a kind of the packages that a collection has, the last one first.
+
+        Of a store with very many events only the newest `EVENTS_READ` are looked at.
+        """
+        oldest = select(func.coalesce(func.max(events.c.seq), 0) - EVENTS_READ).scalar_subquery()
+        query = (
+            select(events)
+            .join(indexed, indexed.c.normalized_name == events.c.normalized_name)
+            .where(indexed.c.collection == collection, events.c.kind == kind, events.c.seq > oldest)
+            .order_by(events.c.seq.desc())
+            .limit(limit)
+        )
+        with self._database.read() as connection:
+            return [Event(*row) for row in connection.execute(query)]
+
+    def last_event(self) -> int:
+        """The sequence number of the last event, 0 when nothing has happened yet."""
+        with self._database.read() as connection:
+            number: int = connection.execute(select(func.coalesce(func.max(events.c.seq), 0))).scalar_one()
+        return number
 
     def status(self, collection: str | None = None, profile: Profile | None = None) -> Status:
         """Counts. With a profile `members` and `dirty` are its own; without one, a package that was never

@@ -11,7 +11,9 @@ from fastapi.responses import JSONResponse
 
 from pyf_scrapy import __version__
 from pyf_scrapy.exceptions import LimitError, NotFoundError, PyfError, UsageProblem
-from pyf_scrapy.web import pages, state, static
+from pyf_scrapy.web import api, feeds, pages, simple, state, static
+from pyf_scrapy.web.catalogue import Catalogue
+from pyf_scrapy.web.filters import wrong_input
 from pyf_scrapy.web.pages import error_page
 from pyf_scrapy.web.security import HEADERS, Guard
 from pyf_scrapy.web.site import Site
@@ -19,7 +21,7 @@ from pyf_scrapy.web.site import Site
 logger = logging.getLogger(__name__)
 
 #: Modules with a `router`, in the order in which their routes are tried.
-PARTS = (static, state, pages)
+PARTS = (static, api, simple, feeds, state, pages)
 
 
 def create_app(site: Site, *, host: str = "127.0.0.1") -> FastAPI:
@@ -27,10 +29,10 @@ def create_app(site: Site, *, host: str = "127.0.0.1") -> FastAPI:
     app = FastAPI(
         title="pyf_scrapy",
         version=__version__,
-        docs_url=None,  # its pages load scripts of a CDN
-        redoc_url=None,
+        openapi_url=None,  # the API describes itself; FastAPI's pages about it load scripts of a CDN
     )
     app.state.site = site
+    app.state.catalogue = Catalogue(site)
     for part in PARTS:
         app.include_router(part.router)
     app.add_exception_handler(PyfError, _on_error)
@@ -46,7 +48,8 @@ def create_app(site: Site, *, host: str = "127.0.0.1") -> FastAPI:
 def _on_error(request: Request, error: Exception) -> Response:
     """A page for a browser, a problem (RFC 9457) for a program; neither tells of the machine's insides."""
     status, text, headers = _told(error)
-    if "text/html" in request.headers.get("accept", ""):
+    is_page = not request.url.path.startswith(f"{api.PREFIX}/")
+    if is_page and "text/html" in request.headers.get("accept", ""):
         return error_page(request, status, text, headers)
     return JSONResponse(
         {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": text},
@@ -65,8 +68,7 @@ def _told(error: Exception) -> tuple[int, str, dict[str, str]]:
     if isinstance(error, UsageProblem):
         return 400, str(error), {}
     if isinstance(error, RequestValidationError):
-        first = error.errors()[0]
-        return 400, f"{first['loc'][-1]}: {first['msg']}", {}
+        return 400, wrong_input(error.errors()[0]), {}
     if isinstance(error, PyfError):
         logger.error("%s", error)
         return 503, "the index cannot be read at the moment: try again later", {"retry-after": "10"}

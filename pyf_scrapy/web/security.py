@@ -20,8 +20,8 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-#: Bytes of path and query together: what every browser and proxy takes too.
-MAX_TARGET = 4_000
+#: Bytes of path and query together: the API takes a hundred names or addresses of repositories.
+MAX_TARGET = 60_000
 #: Seconds of allowance that a client may have saved up.
 _BURST = 5.0
 _MOST_CLIENTS = 10_000

@@ -10,11 +10,14 @@ import pytest
 from pyf_scrapy.profiles import load_profiles
 from pyf_scrapy.replica.runner import running_replica
 from pyf_scrapy.search.binary import supported
+from pyf_scrapy.search.embedded import Server
 from pyf_scrapy.web.application import create_app
 from pyf_scrapy.web.site import Site, opened_site
 from tests.conftest import kill_server
 from tests.crawling import EmbeddedPlace
 from tests.web.asking import Client
+from tests.web.filling import Filled, replica_served
+from tests.web.violations import HOST
 from tests.web.world import OPTIONS, World, filled, make_hostile, yank
 
 
@@ -42,6 +45,13 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     settings = {**place.settings(SERVE_RATE=0.0).copy_to_dict()}
     yield World(place, replica, settings, yanked)
     kill_server(folder / "typesense")
+
+
+@pytest.fixture(scope="session")
+def served(tmp_path_factory: pytest.TempPathFactory, typesense_server: Server) -> Iterator[Filled]:
+    """Packages of which the tests know what they say, served to programs; the replica goes on."""
+    with replica_served(tmp_path_factory.mktemp("served"), typesense_server, SERVE_URL=HOST) as made:
+        yield made
 
 
 @pytest.fixture(scope="session")

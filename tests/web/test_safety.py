@@ -18,7 +18,7 @@ from pyf_scrapy.search.queries import search
 from pyf_scrapy.web.application import create_app
 from pyf_scrapy.web.quoting import is_value
 from pyf_scrapy.web.readme import shown
-from pyf_scrapy.web.security import CONTENT_SECURITY_POLICY, RateLimit, Slots, WebSettings
+from pyf_scrapy.web.security import CONTENT_SECURITY_POLICY, MAX_TARGET, RateLimit, Slots, WebSettings
 from pyf_scrapy.web.site import Site
 from tests.web.asking import Client
 from tests.web.world import EVIL, EVIL_NAME, World
@@ -245,7 +245,7 @@ class TestLimits:
         assert limit.wait("first") == 0, "it was forgotten"
 
     def test_a_long_address_is_refused(self, client: Client) -> None:
-        assert client.get(f"/p/plone/?x={'y' * 4000}").status_code == 414
+        assert client.get(f"/p/plone/?x={'y' * MAX_TARGET}").status_code == 414
 
     def test_as_many_streams_run_as_are_allowed(self) -> None:
         slots = Slots(1)

@@ -1,0 +1,226 @@
+"""The packages of a collection in memory, as their latest documents describe them: what lists are made of.
+
+Typesense compares words, not versions, and cannot go on after a name. So lists are filtered and cut here: by
+what each document says, exactly. Only packages whose documents have changed are read again; which ones is
+known from the store.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+import typesense
+from fastapi import Depends, Request
+
+from pyf_scrapy.metadata.repositories import links
+from pyf_scrapy.metadata.repository_urls import repository_of
+from pyf_scrapy.parsers.records import Metadata
+from pyf_scrapy.search.calls import searches
+from pyf_scrapy.search.queries import LATEST, MAX_PER_PAGE
+from pyf_scrapy.store.database import chunks
+from pyf_scrapy.web.quoting import all_of, is_one_of
+from pyf_scrapy.web.site import Site
+from pyf_scrapy.web.specifiers import required_name
+
+#: What a list says of a package: fields of its latest document.
+SUMMARY_FIELDS = (
+    "name",
+    "name_normalized",
+    "version",
+    "summary",
+    "author",
+    "author_email",
+    "maintainer",
+    "maintainer_email",
+    "keywords",
+    "license",
+    "license_expression",
+    "requires_python",
+    "framework_versions",
+    "python_versions",
+    "upload_timestamp",
+    "yanked",
+    "project_status",
+    "health_score",
+    "github_url",
+    "github_stars",
+    "download_last_month",
+    "vulnerabilities",
+)
+#: What it is chosen by besides.
+_OTHER_FIELDS = ("classifiers", "requires_dist", "project_urls", "home_page")
+_ASKED_AT_ONCE = 200  # packages
+_PATIENCE = 1.0  # seconds for which the store is believed not to have changed
+_SHARE = 10  # reading the changes may take a tenth of the time
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One package. `shown` are its SUMMARY_FIELDS; texts to compare with are casefolded. `requires`: by
+    normalized name the requirements of the latest release. `repositories`: keys ("github.com/owner/name")."""
+
+    name: str
+    shown: Mapping[str, Any]
+    authors: frozenset[str]
+    maintainers: frozenset[str]
+    keywords: frozenset[str]
+    classifiers: tuple[str, ...]
+    requires_python: str
+    requires: Mapping[str, tuple[str, ...]]
+    repositories: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Packages:
+    """All packages of a collection at one moment, by normalized name in code point order."""
+
+    by_name: Mapping[str, Row]
+    names: Sequence[str] = field(default_factory=tuple)
+
+    def after(self, name: str) -> Iterator[Row]:
+        """Those that follow a name, in order; "" = all."""
+        for place in range(bisect_right(self.names, name), len(self.names)):
+            yield self.by_name[self.names[place]]
+
+
+class Catalogue:
+    """The packages of the collections of a site, each read when it is first asked for. Thread-safe.
+
+    `patience`: seconds for which it does not look whether anything has changed.
+    """
+
+    def __init__(self, site: Site, *, patience: float = _PATIENCE) -> None:
+        self._site = site
+        self._patience = patience
+        self._making = threading.Lock()
+        self._collections: dict[str, _Collection] = {}
+
+    def packages(self, collection: str) -> Packages:
+        """What the collection has now. Raises StoreError, SearchError."""
+        with self._making:
+            kept = self._collections.setdefault(collection, _Collection(self._site, collection))
+        return kept.packages(self._patience)
+
+
+class _Collection:
+    def __init__(self, site: Site, name: str) -> None:
+        self._site = site
+        self._name = name
+        self._lock = threading.Lock()
+        self._states: Mapping[str, bytes] = {}
+        self._packages = Packages({})
+        self._due = 0.0
+
+    def packages(self, patience: float) -> Packages:
+        if time.monotonic() < self._due:
+            return self._packages
+        with self._lock:
+            begun = time.monotonic()
+            if begun >= self._due:
+                self._refresh()
+                ended = time.monotonic()
+                self._due = ended + max(patience, (ended - begun) * _SHARE if patience else 0)
+            return self._packages
+
+    def _refresh(self) -> None:
+        states = self._site.store.index_states(self._name)
+        changed = [name for name, state in states.items() if self._states.get(name) != state]
+        if not changed and states.keys() == self._states.keys():
+            return
+        found = self._site.search(lambda client: _latest_documents(client, self._name, changed))
+        rows = {name: row for name, row in self._packages.by_name.items() if name in states}
+        for name in changed:
+            if name in found:
+                rows[name] = row_of(found[name])
+            else:
+                rows.pop(name, None)
+        self._packages = Packages(rows, sorted(rows))
+        self._states = states
+
+
+def _latest_documents(
+    client: typesense.Client, collection: str, names: Iterable[str]
+) -> dict[str, dict[str, Any]]:
+    """The documents of the latest releases of packages, by normalized name."""
+    found = {}
+    for some in chunks(names, _ASKED_AT_ONCE):
+        wanted = set(some)
+        result = searches(
+            client,
+            [
+                {
+                    "collection": collection,
+                    "q": "*",
+                    "query_by": "name",
+                    "filter_by": all_of((LATEST, is_one_of("name_normalized", some))),
+                    "include_fields": ",".join((*SUMMARY_FIELDS, *_OTHER_FIELDS)),
+                    "per_page": MAX_PER_PAGE,
+                }
+            ],
+        )[0]
+        documents = (hit["document"] for hit in result["hits"])
+        found.update({one["name_normalized"]: one for one in documents if one["name_normalized"] in wanted})
+    return found
+
+
+def row_of(document: Mapping[str, Any]) -> Row:
+    """The row of a package, from the document of its latest release."""
+    requires: dict[str, tuple[str, ...]] = {}
+    for text in document.get("requires_dist", ()):
+        if name := required_name(text):
+            requires[name] = (*requires.get(name, ()), text)
+    return Row(
+        name=document["name_normalized"],
+        shown={name: document[name] for name in SUMMARY_FIELDS if document.get(name) is not None},
+        authors=_people(document.get("author", ""), document.get("author_email", "")),
+        maintainers=_people(document.get("maintainer", ""), document.get("maintainer_email", "")),
+        keywords=frozenset(folded(word) for word in document.get("keywords", ())),
+        classifiers=tuple(document.get("classifiers", ())),
+        requires_python=document.get("requires_python", ""),
+        requires=requires,
+        repositories=frozenset(_repositories(document)),
+    )
+
+
+def folded(text: str) -> str:
+    """A text as it is compared: without regard to case and to how much white space there is."""
+    return " ".join(text.split()).casefold()
+
+
+def _people(names: str, addresses: str) -> frozenset[str]:
+    """What persons may be asked for by: all of the field, each name in it, each e-mail address."""
+    said = {names, *names.split(","), *addresses.split(",")}
+    said |= {address.rpartition("<")[2].strip(" >") for address in addresses.split(",")}
+    return frozenset(filter(None, map(folded, said)))
+
+
+def _repositories(document: Mapping[str, Any]) -> Iterator[str]:
+    """The repository that GitHub's facts are of, and the one that the package's own links name first."""
+    known = repository_of(document.get("github_url") or "")
+    if known is not None:
+        yield known.key
+    claimed = links(
+        Metadata(
+            name=document["name"],
+            version=document["version"],
+            home_page=document.get("home_page"),
+            project_urls=document.get("project_urls"),
+        )
+    )
+    if claimed:
+        yield claimed[0].repository.key
+
+
+def catalogue_of(request: Request) -> Catalogue:
+    """The catalogue of the application that a request came to."""
+    catalogue: Catalogue = request.app.state.catalogue
+    return catalogue
+
+
+#: The type of a route's parameter that gets the catalogue.
+TheCatalogue = Annotated[Catalogue, Depends(catalogue_of)]
