@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
+
+import msgspec
 
 from pyf_scrapy.parsers.project_json import Metadata, ProjectRecord
 from pyf_scrapy.store.records import DownloadFacts, Event, RepositoryFacts, RepositoryLink, Standing
@@ -39,8 +41,7 @@ class CopiedPackage:
     downloads: tuple[DownloadFacts, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class CopiedProject:
+class CopiedProject(msgspec.Struct, frozen=True, tag_field="type", tag="project"):
     """All that is known of a project; `package` None = it never belonged to a profile."""
 
     name: str
@@ -88,6 +89,6 @@ class CopyPage:
 
     projects: Sequence[CopiedProject] = ()
     gone: Sequence[str] = ()
-    events: Sequence[Event] = field(default=())
+    events: Sequence[Event] = ()
     after: str | None = None
     until: str | None = None

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
+from msgspec import structs
 from sqlalchemy import Connection, Select, func, select, tuple_
 
 from pyf_scrapy.profiles import Profile
@@ -137,7 +138,7 @@ class Copying(StorePart):
                 repository=None if repository is None else replace(repository, etag=None),
                 downloads=tuple(downloads[name]),
             )
-            found[name] = replace(found[name], package=package)
+            found[name] = structs.replace(found[name], package=package)
         return found
 
     def _project(self, row: AnyRow) -> CopiedProject:

@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse
 
 from pyf_scrapy import __version__
 from pyf_scrapy.exceptions import LimitError, NotFoundError, PyfError, UsageProblem
-from pyf_scrapy.web import pages, static
+from pyf_scrapy.web import pages, replication, static
 from pyf_scrapy.web.pages import error_page
 from pyf_scrapy.web.security import Guard
 from pyf_scrapy.web.site import Site
@@ -19,7 +19,7 @@ from pyf_scrapy.web.site import Site
 logger = logging.getLogger(__name__)
 
 #: Modules with a `router`, in the order in which their routes are tried.
-PARTS = (static, pages)
+PARTS = (static, replication, pages)
 
 
 def create_app(site: Site, *, host: str = "127.0.0.1") -> FastAPI:
