@@ -34,6 +34,8 @@ FIGURES = {
     "feeds_read": "pyf/feeds/polls",
     "feeds_overrun": "pyf/feeds/overrun",
     "feeds_given_up": "pyf/feeds/given_up",
+    "copied": "pyf/replication/projects",
+    "events_copied": "pyf/replication/events",
     "passed_on": "pyf/packages/passed_on",
     "releases_fetched": "pyf/releases/fetched",
     "releases_partial": "pyf/releases/partial",
@@ -58,7 +60,7 @@ FIGURES = {
 
 #: Figures of which one at least is not 0 when there was something to do; `to_check` alone may have come to
 #: nothing but repositories that are gone.
-WORK = ("fetched", "passed_on", "to_check", "provenance_asked", "contributors")
+WORK = ("fetched", "passed_on", "to_check", "provenance_asked", "contributors", "copied", "events_copied")
 
 
 @dataclass(frozen=True)

@@ -21,9 +21,10 @@ from pyf_scrapy.store.copies import CopiedProject, CopyPage, CopyState
 
 
 class Received(NamedTuple):
-    """What one page brought. `changed`: packages of which the copy knew something else before; `done`: there
-    is nothing else at the moment."""
+    """What one page brought, and how far the copy is with it. `changed`: packages of which the copy knew
+    something else before; `done`: there is nothing else at the moment."""
 
+    state: CopyState
     projects: int
     gone: int
     events: int
@@ -79,7 +80,7 @@ def receive(store: Store, state: CopyState, lines: Iterable[bytes]) -> Iterator[
         page = CopyPage(projects, gone, events, end.after, end.until)
         changed = store.receive(page, state, anew=fresh)
         fresh = False
-        yield Received(len(projects), len(gone), len(events), changed, end.done)
+        yield Received(state, len(projects), len(gone), len(events), changed, end.done)
 
 
 def _head(text: bytes | None, store: Store, state: CopyState) -> Head:

@@ -119,10 +119,10 @@ class Receiving(StorePart):
                 "classifiers": self._classifiers.encode(project.classifiers),
             }
             shown = {"name", "status", "classifiers"}
-            if row is None or any(narrow[key] != row._mapping[key] for key in shown):
+            old = row._asdict() if row is not None else {}
+            if any(narrow[key] != old.get(key) for key in shown):
                 changed.add(name)
-            is_same = row is not None and all(value == row._mapping[key] for key, value in narrow.items())
-            if name in changed or not is_same:
+            if name in changed or any(value != old.get(key) for key, value in narrow.items()):
                 revision = row.revision if row is not None else 0
                 if project.package is not None or revision:
                     revision += name in changed
@@ -158,7 +158,7 @@ class Receiving(StorePart):
                 gone += [key] if old is not None else []
                 continue
             new = repository_row(repository)
-            if old is None or dict(old._mapping) != new:
+            if old is None or old._asdict() != new:
                 rows.append(new)
                 outdated.append(key)
         execute(connection, self._database.upsert(repositories), rows)
@@ -214,7 +214,7 @@ def _known_rows(connection: Connection, names: Iterable[str]) -> dict[Table, Row
         query = select(table).where(table.c.normalized_name.in_(NAMES))
         for some in chunks(names):
             for row in connection.execute(query, {"names": some}):
-                values = dict(row._mapping)
+                values = row._asdict()
                 found[table][_key(table, values)] = values
     return found
 

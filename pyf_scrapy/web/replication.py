@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
 from fastapi.responses import JSONResponse, StreamingResponse
@@ -18,11 +18,11 @@ from pyf_scrapy.web.site import Site, TheSite
 router = APIRouter(tags=["replication"])
 
 _PROBLEM = "application/problem+json"
-_LINES = {
+_LINES: dict[int | str, dict[str, Any]] = {
     200: {
-        "description": "JSON lines, compressed with gzip: `head`, then pages of `project`, `gone` and `event` "
-        "lines, each with a `page` line at its end that has the cursor to resume at. The last one is `done`; "
-        "a stream without it was cut off.",
+        "description": "JSON lines, compressed with gzip: `head`, then pages of `project`, `gone` and "
+        "`event` lines, each with a `page` line at its end that has the cursor to resume at. The last one is "
+        "`done`; a stream without it was cut off.",
         "content": {MEDIA_TYPE: {"schema": {"type": "string"}}},
     },
     409: {
@@ -52,9 +52,7 @@ def replicate(site: TheSite, profile: Profiles = None, cursor: Place = None) -> 
 
 
 @router.get("/changes", responses=_LINES, response_class=StreamingResponse)
-def changes(
-    site: TheSite, since: Place = None, profile: Profiles = None, facts: bool = False
-) -> Response:
+def changes(site: TheSite, since: Place = None, profile: Profiles = None, facts: bool = False) -> Response:
     """What happened since a cursor, in the order in which it did: created, released, removed, yanked,
     unyanked, archived, quarantined, vanished, recreated, owners_changed, advisory, score_moved and others.
 
