@@ -5,8 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
-from pyf_scrapy.exceptions import SourceReplacedError
+from pyf_scrapy.exceptions import SourceReplacedError, UsageProblem
 from pyf_scrapy.profiles import Profile
 from pyf_scrapy.replication.cursors import (
     LAST,
@@ -72,9 +73,15 @@ class Source:
         yield from self._changes(cursor, self.store.position(), facts=True)
 
     def changes(self, cursor: Cursor, *, facts: bool) -> Iterator[bytes]:
-        """The lines of what happened since a cursor; with the facts that changed, or the events alone."""
-        yield from self._head()
-        yield from self._changes(cursor, self.store.position(), facts=facts)
+        """The lines of what happened since a cursor; with the facts that changed, or the events alone.
+
+        Raises UsageProblem for facts behind a cursor in the middle of a snapshot.
+        """
+        if facts and cursor.stage is Stage.SNAPSHOT:
+            if cursor.name:
+                raise UsageProblem("that copy is not complete: go on with /replicate")
+            cursor = cursor._replace(stage=Stage.CHANGES)
+        return chain(self._head(), self._changes(cursor, self.store.position(), facts=facts))
 
     def facts(self) -> Iterator[bytes]:
         """The lines of all projects by name, and no others."""
