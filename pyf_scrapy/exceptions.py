@@ -123,3 +123,12 @@ class ReplicaError(PyfError):
     """Raised by `replica` when its options or its fault plan are wrong."""
 
     exit_code = 2
+
+
+class ReplicationError(PyfError):
+    """Raised by `replication` when what is copied cannot be read, or is not what it should be."""
+
+
+class SourceReplacedError(ReplicationError):
+    """Raised by `replication` when a copy's source is another store than the one that was copied, was set
+    back to an older state, or means something else by the profiles: only a copy made anew equals it."""

@@ -64,6 +64,8 @@ class Session:
     now: date
     #: whether others may run the same spider at the same time, because they share its work
     shared: bool = False
+    #: whether the store may be a copy of another one, to which nothing may be added here
+    on_copy: bool = False
     profiles: list[Profile] = field(default_factory=list)
     collections: dict[str, Collection] = field(default_factory=dict)
 
@@ -163,6 +165,12 @@ class Session:
 
     def _open_store(self) -> None:
         self._store = open_store(self.settings)
+        copy = None if self.on_copy else self._store.copy_state()
+        if copy is not None:
+            raise UsageProblem(
+                f"{self._store.locks_at} is a copy, which `scrapy replicate {copy.source}` keeps up to date; "
+                f"`{self.spider}` runs at its source"
+            )
         lock = run_lock(self._store, self.spider)
         if not lock.acquire(blocking=False):
             if self.shared:

@@ -40,7 +40,7 @@ LAYERS = (
     ("parsers",),
     ("metadata", "sync"),
     ("store", "search", "ownership"),
-    ("session", "items", "queue"),
+    ("session", "items", "queue", "replication"),
     ("scheduler", "stats"),
     ("pipelines", "spiders", "middlewares", "extensions", "logformatter"),
     ("lookup", "status", "takeover", "verify", "rebuild", "replica", "schedule"),
@@ -55,7 +55,7 @@ RANK = {part: rank for rank, parts in enumerate(LAYERS) for part in parts}
 WITHOUT_SCRAPY = {
     *("__init__", "exceptions", "dates", "crontab", "setting_types", "settings_table", "environment"),
     *("profiles_file", "profiles", "parsers", "metadata", "sync", "store", "search", "ownership", "session"),
-    *("items", "lookup", "status"),
+    *("items", "lookup", "status", "replication"),
     *("replica", "takeover", "verify", "rebuild", "schedule", "settings", "web"),
 }
 

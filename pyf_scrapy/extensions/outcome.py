@@ -35,6 +35,8 @@ FIGURES = {
     "feeds_overrun": "pyf/feeds/overrun",
     "feeds_handed_over": "pyf/feeds/handed_over",
     "feeds_given_up": "pyf/feeds/given_up",
+    "copied": "pyf/replication/projects",
+    "events_copied": "pyf/replication/events",
     "passed_on": "pyf/packages/passed_on",
     "releases_fetched": "pyf/releases/fetched",
     "releases_partial": "pyf/releases/partial",
@@ -59,7 +61,7 @@ FIGURES = {
 
 #: Figures of which one at least is not 0 when there was something to do; `to_check` alone may have come to
 #: nothing but repositories that are gone.
-WORK = ("fetched", "passed_on", "to_check", "provenance_asked", "contributors")
+WORK = ("fetched", "passed_on", "to_check", "provenance_asked", "contributors", "copied", "events_copied")
 
 
 @dataclass(frozen=True)

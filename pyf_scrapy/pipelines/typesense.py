@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 
 from scrapy.crawler import Crawler
 from scrapy.exceptions import CloseSpider, DropItem
@@ -102,6 +103,8 @@ class TypesensePipeline:
             )
         for stage in ("index", "pipeline"):
             await self.session.writer.clear([item.normalized_name], stage)
+        if item.health is not None:
+            await self.session.writer.score(item.normalized_name, item.health.score, int(time.time()))
         self.indexed.add(item.normalized_name)
         stats.set_value("pyf/packages/indexed", len(self.indexed))
         item.settled = True

@@ -16,6 +16,7 @@ class HealthSpider(EnrichmentSpider):
     documents only those are sent that say something else than before."""
 
     name = "health"
+    on_copy = True
     wording = Wording("Reading the store", "Judging packages", "packages judged")
 
     async def requests(self) -> AsyncIterator[Request]:

@@ -53,6 +53,8 @@ class StoreSpider(scrapy.Spider):
     #: of the log line that counts dirty packages
     dirty_level = logging.INFO
     wording = Wording()
+    #: whether it adds no facts of its own, and may so run on a copy of another store
+    on_copy: ClassVar[bool] = False
 
     @classmethod
     def check_arguments(cls, given: Mapping[str, str], settings: Mapping[str, Any]) -> list[Target]:
@@ -77,7 +79,11 @@ class StoreSpider(scrapy.Spider):
         self.arguments = given
         self.limit = arguments.positive("limit", given.get("limit"))
         self.session = Session(
-            spider=self.name, settings=settings, targets=targets, now=datetime.now(UTC).date()
+            spider=self.name,
+            settings=settings,
+            targets=targets,
+            now=datetime.now(UTC).date(),
+            on_copy=self.on_copy,
         )
         for target in targets:
             for warning in (*target.profile.warnings, *unknown_classifiers(target.profile)):

@@ -10,13 +10,15 @@ from typing import Any, NamedTuple, TypeVar
 import msgspec
 
 from pyf_scrapy.metadata.releases import listed_versions
-from pyf_scrapy.parsers.project_json import Metadata, ProjectRecord
+from pyf_scrapy.parsers.project_json import Metadata, ProjectRecord, Vulnerability
 from pyf_scrapy.store.records import ACTIVE, EMPTY, GONE, VANISHED, PackageFacts, StoredVersion
 from pyf_scrapy.sync.removal import is_recreated
 
 _encoder = msgspec.msgpack.Encoder()
 _project_decoder = msgspec.msgpack.Decoder(ProjectRecord)
 _metadata_decoder = msgspec.msgpack.Decoder(Metadata)
+
+_LONGEST_SUMMARY = 300  # characters of an advisory's in an event
 
 ALL = -1  # the depth of a package of which every listed release is stored
 
@@ -114,7 +116,7 @@ def change(facts: PackageFacts, known: Known | None, same: Mapping[str, bytes | 
     return Change(
         project=packed,
         listed=listed,
-        depth=_depth(listed, stored.keys() | new.keys() | {project.version}),
+        depth=stored_depth(listed, stored.keys() | new.keys() | {project.version}),
         changed=changed,
         recreated=recreated,
         releases=list(new.values()),
@@ -184,7 +186,8 @@ def _new_releases(
     return new
 
 
-def _depth(listed: Sequence[str], have: Collection[str]) -> int:
+def stored_depth(listed: Sequence[str], have: Collection[str]) -> int:
+    """How many of the newest releases `have` covers without a gap; ALL if all."""
     for depth, version in enumerate(listed):
         if version not in have:
             return depth
@@ -196,20 +199,61 @@ def _events(
 ) -> Iterator[Happened]:
     if known is None:
         yield Happened("created", project.version)
+        yield from _advisories(None, project)
         return
     if recreated:
         yield Happened("recreated")
     else:
         yield from moved(known.status, ACTIVE)
+        yield from _owners(known.project, project)
     before, now = set(known.listed), set(listed)
     yield from (Happened("released", version) for version in reversed(listed) if version not in before)
     yield from (Happened("removed", version) for version in known.listed if version not in now)
     old, new = _yanked(known.project), _yanked(project)
     yield from (Happened("yanked", v, {"reason": new[v]}) for v in new if v in before and v not in old)
     yield from (Happened("unyanked", v) for v in old if v in now and v not in new)
+    yield from _advisories(None if recreated else known.project, project)
     event = reclassified(known.classifiers, project.metadata.classifiers)
     if event is not None:
         yield event
+
+
+def _owners(old: ProjectRecord, new: ProjectRecord) -> Iterator[Happened]:
+    """The event of other people or another organization; an answer that does not name them says nothing."""
+    if old.roles is None or new.roles is None:
+        return
+    before, now = ({(role.role, role.user) for role in record.roles or ()} for record in (old, new))
+    if before == now and old.organization == new.organization:
+        return
+    yield Happened(
+        "owners_changed",
+        detail={
+            "added": [list(role) for role in sorted(now - before)],
+            "removed": [list(role) for role in sorted(before - now)],
+            "organization": {"from": old.organization, "to": new.organization},
+        },
+    )
+
+
+def _advisories(old: ProjectRecord | None, new: ProjectRecord) -> Iterator[Happened]:
+    """The events of advisories on the latest release that were not there before, or are not any more: it was
+    withdrawn, or another release is the latest."""
+    if new.vulnerabilities is None:
+        return
+    before, now = _standing_advisories(old), _standing_advisories(new)
+    for number in sorted(now.keys() - before.keys()):
+        advisory = now[number]
+        summary = (advisory.summary or "")[:_LONGEST_SUMMARY] or None
+        detail = {"id": number, "summary": summary, "fixed_in": list(advisory.fixed_in)}
+        yield Happened("advisory", new.version, detail)
+    for number in sorted(before.keys() - now.keys()):
+        yield Happened("advisory_ended", new.version, {"id": number})
+
+
+def _standing_advisories(project: ProjectRecord | None) -> dict[str, Vulnerability]:
+    if project is None:
+        return {}
+    return {found.id: found for found in project.vulnerabilities or () if not found.withdrawn}
 
 
 def _yanked(project: ProjectRecord) -> dict[str, str | None]:

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, and_, bindparam, select
 
 from pyf_scrapy.store.database import chunks
 from pyf_scrapy.store.enrichment import known_downloads, known_since
-from pyf_scrapy.store.part import NAMES, StorePart, execute, rise, without_repeats
+from pyf_scrapy.store.part import NAMES, StorePart, execute, rise, touch, without_repeats
 from pyf_scrapy.store.records import DownloadFacts
 from pyf_scrapy.store.tables import downloads, projects
 
@@ -83,15 +83,16 @@ class Downloads(StorePart):
             if had is not None and one.counts is not None and one.counts.as_of < had.as_of:
                 one = replace(one, counts=had)
             if one != before:
-                rows.append(_row(one))
+                rows.append(download_row(one))
             if name in since and one.counts != had:
                 rising.append(name)
         execute(connection, self._database.upsert(downloads), rows)
+        touch(connection, (row["normalized_name"] for row in rows))
         rise(connection, rising)
         return len(rising)
 
 
-def _row(facts: DownloadFacts) -> dict[str, Any]:
+def download_row(facts: DownloadFacts) -> dict[str, Any]:
     counts = facts.counts
     return {
         "normalized_name": facts.normalized_name,

@@ -17,7 +17,7 @@ from pyf_scrapy.store.enrichment import (
     present_keys,
     repository_link,
 )
-from pyf_scrapy.store.part import StorePart, rise, without_repeats
+from pyf_scrapy.store.part import StorePart, rise, touch, without_repeats
 from pyf_scrapy.store.records import RepositoryLink
 from pyf_scrapy.store.tables import links
 
@@ -79,6 +79,7 @@ class Links(StorePart):
                 rising.append(name)
         if rows:
             connection.execute(self._database.upsert(links), rows)
+        touch(connection, (row["normalized_name"] for row in rows))
         rise(connection, rising)
         return len(rising)
 

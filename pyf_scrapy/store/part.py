@@ -7,14 +7,17 @@ from typing import Any, TypeVar
 
 import msgspec
 from sqlalchemy import (
+    BigInteger,
     BindParameter,
     Connection,
     CursorResult,
     Executable,
     Row,
     Select,
+    Text,
     bindparam,
     case,
+    cast,
     delete,
     insert,
     select,
@@ -25,6 +28,7 @@ from pyf_scrapy.store.changes import Happened
 from pyf_scrapy.store.classifiers import ClassifierCodec
 from pyf_scrapy.store.database import Database, chunks
 from pyf_scrapy.store.records import GONE, UNLISTED_SERIAL, Standing
+from pyf_scrapy.store.schema import CHANGES
 from pyf_scrapy.store.tables import events, meta, packages, projects, releases, standings
 
 T = TypeVar("T")
@@ -66,10 +70,17 @@ LISTED_SERIAL = case(
 #: Writes rows of `note`.
 NOTE = insert(events)
 
-_RISE = (
+_TOUCH = (
     update(projects)
-    .where(projects.c.normalized_name == bindparam("rising_name"))
-    .values(revision=projects.c.revision + 1)
+    .where(projects.c.normalized_name == bindparam("touched_name"))
+    .values(changed=bindparam("change"))
+)
+_RISE = _TOUCH.values(revision=projects.c.revision + 1)
+_NEXT_CHANGE = (
+    update(meta)
+    .where(meta.c.key == CHANGES)
+    .values(value=cast(cast(meta.c.value, BigInteger) + 1, Text))
+    .returning(meta.c.value)
 )
 
 _META = select(meta.c.value).where(meta.c.key == bindparam("of"))
@@ -92,9 +103,28 @@ def execute(connection: Connection, statement: Executable, rows: list[dict[str, 
         connection.execute(statement, rows)
 
 
+def next_change(connection: Connection) -> int:
+    """The number of a change of facts, for all projects that one transaction changes.
+
+    One transaction writes at a time, so that numbers are seen in the order in which they are given.
+    """
+    return int(connection.execute(_NEXT_CHANGE).scalar_one())
+
+
+def touch(connection: Connection, names: Iterable[str]) -> None:
+    """Note that something is known of projects that was not known before: their copies are outdated."""
+    _mark(connection, _TOUCH, names)
+
+
 def rise(connection: Connection, names: Iterable[str]) -> None:
     """Raise the revisions of packages: something changed that a document can show."""
-    execute(connection, _RISE, [{"rising_name": name} for name in names])
+    _mark(connection, _RISE, names)
+
+
+def _mark(connection: Connection, statement: Executable, names: Iterable[str]) -> None:
+    if listed := sorted(set(names)):
+        change = next_change(connection)
+        connection.execute(statement, [{"touched_name": name, "change": change} for name in listed])
 
 
 def rows_by_name(connection: Connection, query: Executable, names: Iterable[str]) -> dict[str, AnyRow]:

@@ -20,7 +20,7 @@ from pyf_scrapy.store.enrichment import (
     repository_row,
     repository_rows,
 )
-from pyf_scrapy.store.part import AnyRow, StorePart, execute, rise, without_repeats
+from pyf_scrapy.store.part import AnyRow, StorePart, execute, rise, touch, without_repeats
 from pyf_scrapy.store.records import RepositoryAge, RepositoryFacts
 from pyf_scrapy.store.tables import links, repositories
 
@@ -109,6 +109,7 @@ class Repositories(StorePart):
                 return 0
             facts, before = _facts(old), _facts(new)
             linked = linked_names(connection, [key, new_key])
+            touch(connection, (name for some in linked.values() for name in some))
             rising = {*linked.get(key, [])}
             if facts is not None and (before is None or before.fetched_at < facts.fetched_at):
                 if _shown(facts) != _shown(before):
@@ -140,6 +141,8 @@ class Repositories(StorePart):
             if _shown(now) != _shown(before):
                 changed.append(one.key)
         execute(connection, self._database.upsert(repositories), rows)
+        written = linked_names(connection, (row["key"] for row in rows))
+        touch(connection, (name for some in written.values() for name in some))
         names = [name for some in linked_names(connection, changed).values() for name in some]
         rise(connection, names)
         return len(names)

@@ -20,6 +20,7 @@ from pyf_scrapy.store.part import (
     StorePart,
     execute,
     known_standings,
+    next_change,
     note,
     rows_by_name,
     without_repeats,
@@ -126,7 +127,7 @@ class Saving(StorePart):
                     "classifiers": packed,
                 }
             )
-        execute(connection, self._database.upsert(projects), rows)
+        self._write_projects(connection, rows)
         execute(connection, _FORGET_PAGE, returned)
         execute(connection, NOTE, notes)
         return taken
@@ -156,7 +157,7 @@ class Saving(StorePart):
                 if standing != before:
                     writes.standings.append(asdict(standing))
             revisions.append(revision)
-        execute(connection, self._database.upsert(projects), writes.projects)
+        self._write_projects(connection, writes.projects)
         execute(connection, self._database.upsert(packages), writes.packages)
         execute(connection, _DELETE_RELEASE, writes.gone)
         execute(connection, self._database.upsert(releases), writes.releases)
@@ -164,6 +165,11 @@ class Saving(StorePart):
         forget_enrichment(connection, writes.recreated)
         execute(connection, NOTE, writes.notes)
         return revisions
+
+    def _write_projects(self, connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
+        if rows:
+            change = next_change(connection)
+            connection.execute(self._database.upsert(projects), [{**row, "changed": change} for row in rows])
 
     def _known(self, row: AnyRow | None, versions: dict[str, StoredVersion]) -> Known | None:
         if row is None or row.project is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Sequence
 
 from sqlalchemy import Connection, inspect, select, text
@@ -11,7 +12,11 @@ from pyf_scrapy.store.database import Database
 from pyf_scrapy.store.tables import meta, metadata, projects
 
 #: The version that this program writes. Raise it together with a step in `MIGRATIONS`.
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
+
+#: Keys of `meta`: what tells this store from any other, and the number of the last change of facts.
+STORE_ID = "store_id"
+CHANGES = "changes"
 
 # Spelled out, not made from tables.py: a step stays what it was when the tables change again.
 _STANDINGS_AND_LANES = (
@@ -42,6 +47,12 @@ _QUEUE = (
     """CREATE TABLE queue (normalized_name {name} NOT NULL, at BIGINT NOT NULL, source TEXT NOT NULL,
     PRIMARY KEY (normalized_name))""",
 )
+_CHANGES = (
+    "ALTER TABLE projects ADD COLUMN changed BIGINT DEFAULT '0' NOT NULL",
+    "CREATE INDEX projects_changed ON projects (changed, normalized_name)",
+    """CREATE TABLE scores (normalized_name {name} NOT NULL, score INTEGER NOT NULL, at BIGINT NOT NULL,
+    PRIMARY KEY (normalized_name))""",
+)
 _TYPES = {
     "sqlite": {"name": "TEXT", "bytes": "BLOB"},
     "postgresql": {"name": 'TEXT COLLATE "C"', "bytes": "BYTEA"},
@@ -63,6 +74,7 @@ MIGRATIONS: dict[int, Callable[[Connection], None]] = {
     1: _adding(_STANDINGS_AND_LANES),
     2: _adding(_ENRICHMENT),
     3: _adding(_QUEUE),
+    4: _adding(_CHANGES),
 }
 
 
@@ -81,6 +93,9 @@ def prepare(database: Database, *, pypi_url: str | None, now: int) -> str | None
             metadata.create_all(connection)
             _remember(database, connection, "schema_version", str(SCHEMA_VERSION))
             _remember(database, connection, "created_at", str(now))
+        if STORE_ID not in stored:
+            _remember(database, connection, STORE_ID, secrets.token_hex(8))
+            _remember(database, connection, CHANGES, "0")
         if pypi_url is None:
             return stored.get("pypi_url")
         _claim(database, connection, stored.get("pypi_url"), pypi_url.rstrip("/"))

@@ -15,6 +15,7 @@ from pyf_scrapy.store.part import (
     StorePart,
     execute,
     known_standings,
+    next_change,
     note,
     rise,
     without_repeats,
@@ -81,7 +82,7 @@ class Standings(StorePart):
                 statement = (
                     update(projects)
                     .where(projects.c.normalized_name.in_(some), projects.c.status == VANISHED)
-                    .values(status=REMOVED, checked_at=at)
+                    .values(status=REMOVED, checked_at=at, changed=next_change(connection))
                     .returning(projects.c.normalized_name)
                 )
                 found = sorted(connection.execute(statement).scalars())

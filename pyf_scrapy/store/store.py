@@ -10,6 +10,7 @@ from types import TracebackType
 from pyf_scrapy.exceptions import StoreError
 from pyf_scrapy.store import schema
 from pyf_scrapy.store.classifiers import ClassifierCodec
+from pyf_scrapy.store.copying import Copying
 from pyf_scrapy.store.database import Database
 from pyf_scrapy.store.downloads import Downloads
 from pyf_scrapy.store.facts import Facts
@@ -21,8 +22,10 @@ from pyf_scrapy.store.locking import Locking
 from pyf_scrapy.store.locks import FileLock
 from pyf_scrapy.store.queue import Queue
 from pyf_scrapy.store.rebuilding import Rebuilding
+from pyf_scrapy.store.receiving import Receiving
 from pyf_scrapy.store.repositories import Repositories
 from pyf_scrapy.store.saving import Saving
+from pyf_scrapy.store.scores import Scores
 from pyf_scrapy.store.standings import Standings
 
 
@@ -37,6 +40,9 @@ class Store(
     Queue,
     Indexing,
     Rebuilding,
+    Scores,
+    Copying,
+    Receiving,
     Locking,
     Journal,
 ):

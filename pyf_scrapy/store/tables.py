@@ -46,8 +46,10 @@ projects = Table(
     Column("checked_at", BigInteger, nullable=False),
     Column("revision", Integer, nullable=False),
     Column("classifiers", LargeBinary, nullable=False),
+    Column("changed", BigInteger, nullable=False, server_default="0"),  # the number of its last change
     sqlite_with_rowid=False,
 )
+Index("projects_changed", projects.c.changed, projects.c.normalized_name)
 
 packages = Table(
     "packages",
@@ -85,6 +87,14 @@ standings = Table(
     Column("project_etag", Text),
     Column("verified_at", BigInteger),
     Column("recreated_at", BigInteger),
+)
+
+scores = Table(
+    "scores",
+    metadata,
+    Column("normalized_name", _name, primary_key=True),
+    Column("score", Integer, nullable=False),
+    Column("at", BigInteger, nullable=False),
 )
 
 collections = Table(

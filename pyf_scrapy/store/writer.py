@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from pyf_scrapy.exceptions import StoreError
 from pyf_scrapy.store.records import Check, Failure, PackageFacts, UnstorableError, Verified
+from pyf_scrapy.store.scores import Score
 from pyf_scrapy.store.store import Store
 
 #: Most writes in one batch.
@@ -67,6 +68,10 @@ class StoreWriter:
     async def dequeue(self, normalized_name: str) -> None:
         """`Store.dequeue` for one package."""
         await self._write(self._store.dequeue, normalized_name)
+
+    async def score(self, normalized_name: str, score: int, at: int) -> None:
+        """`Store.note_scores` for one package."""
+        await self._write(self._store.note_scores, Score(normalized_name, score, at))
 
     async def close(self) -> None:
         """Write what is waiting and end the thread; later calls raise StoreError. The store stays open."""

@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse
 
 from pyf_scrapy import __version__
 from pyf_scrapy.exceptions import LimitError, NotFoundError, PyfError, UsageProblem
-from pyf_scrapy.web import api, feeds, pages, simple, state, static
+from pyf_scrapy.web import api, feeds, pages, replication, simple, state, static
 from pyf_scrapy.web.catalogue import Catalogue
 from pyf_scrapy.web.filters import wrong_input
 from pyf_scrapy.web.pages import error_page
@@ -21,7 +21,7 @@ from pyf_scrapy.web.site import Site
 logger = logging.getLogger(__name__)
 
 #: Modules with a `router`, in the order in which their routes are tried.
-PARTS = (static, api, simple, feeds, state, pages)
+PARTS = (static, api, simple, feeds, replication, state, pages)
 
 
 def create_app(site: Site, *, host: str = "127.0.0.1") -> FastAPI:

@@ -131,11 +131,17 @@ def test_what_cannot_be_stored_costs_itself_only_what_else_fails_ends_the_crawl(
         assert type(caught.value) is StoreError
 
 
-#: What each version of the schema added.
+#: What takes away again what each version of the schema added.
 ADDED = {
-    2: ("standings", "indexes", "feeds", "dedup"),
-    3: ("repositories", "links", "downloads", "notes"),
-    4: ("queue",),
+    2: ("DROP TABLE standings", "DROP TABLE indexes", "DROP TABLE feeds", "DROP TABLE dedup"),
+    3: ("DROP TABLE repositories", "DROP TABLE links", "DROP TABLE downloads", "DROP TABLE notes"),
+    4: ("DROP TABLE queue",),
+    5: (
+        "DROP INDEX projects_changed",
+        "ALTER TABLE projects DROP COLUMN changed",
+        "DROP TABLE scores",
+        "DELETE FROM meta WHERE key IN ('store_id', 'changes')",
+    ),
 }
 
 
@@ -145,7 +151,7 @@ def test_stores_of_older_versions_are_opened(url: str, old: int) -> None:
         store.record_checks([check("a")])
     now = columns(url)
     for version in range(old + 1, schema.SCHEMA_VERSION + 1):
-        execute(url, *(f"DROP TABLE {table}" for table in ADDED[version]))
+        execute(url, *ADDED[version])
     execute(url, f"UPDATE meta SET value = '{old}' WHERE key = 'schema_version'")  # noqa: S608
     with Store(url) as store:
         assert list(store.iter_serials()) == [("a", 10)]

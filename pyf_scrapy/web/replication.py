@@ -1,0 +1,90 @@
+"""A copy of the store with one request, and what happened since a cursor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Response
+from fastapi.responses import JSONResponse, StreamingResponse
+
+from pyf_scrapy.exceptions import SourceReplacedError
+from pyf_scrapy.replication.client import MEDIA_TYPE
+from pyf_scrapy.replication.compression import compressed
+from pyf_scrapy.replication.cursors import LONGEST, Cursor
+from pyf_scrapy.replication.source import Source
+from pyf_scrapy.web.site import Site, TheSite
+
+router = APIRouter(tags=["replication"])
+
+_PROBLEM = "application/problem+json"
+_LINES: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "JSON lines, compressed with gzip: `head`, then pages of `project`, `gone` and "
+        "`event` lines, each with a `page` line at its end that has the cursor to resume at. The last one is "
+        "`done`; a stream without it was cut off.",
+        "content": {MEDIA_TYPE: {"schema": {"type": "string"}}},
+    },
+    409: {
+        "description": "The cursor is of another store, of an older state of it, or of other profiles: begin "
+        "without a cursor.",
+        "content": {_PROBLEM: {"schema": {"type": "object"}}},
+    },
+}
+
+Profiles = Annotated[
+    str | None, Query(max_length=1_000, description="Profiles with commas between; without: the whole store")
+]
+Place = Annotated[
+    str | None, Query(max_length=LONGEST, description="What the last whole page ended with; without: all")
+]
+
+
+@router.get("/replicate", responses=_LINES, response_class=StreamingResponse)
+def replicate(site: TheSite, profile: Profiles = None, cursor: Place = None) -> Response:
+    """All that is known of the packages of profiles, or of all projects; with a cursor what a copy lacks.
+
+    Each project is as it was when its line was made. When the stream is `done`, those that changed since it
+    began were sent again: a copy that took all lines in their order, of this and of the next stream from the
+    cursor, equals the store.
+    """
+    return _answer(site, profile, cursor, lambda source, place: source.replicate(place))
+
+
+@router.get("/changes", responses=_LINES, response_class=StreamingResponse)
+def changes(site: TheSite, since: Place = None, profile: Profiles = None, facts: bool = False) -> Response:
+    """What happened since a cursor, in the order in which it did: created, released, removed, yanked,
+    unyanked, archived, quarantined, vanished, recreated, owners_changed, advisory, score_moved and others.
+
+    The same cursor gives the same events again. With `facts` the projects that changed follow as they are
+    now; the cursor then goes on for both.
+    """
+    return _answer(site, profile, since, lambda source, place: source.changes(place, facts=facts))
+
+
+def _answer(
+    site: Site,
+    profile: str | None,
+    cursor: str | None,
+    lines: Callable[[Source, Cursor], Iterator[bytes]],
+) -> Response:
+    """Raises NotFoundError, UsageProblem, LimitError."""
+    names = None if profile is None else dict.fromkeys(profile.split(","))
+    source = Source(site.store, None if names is None else [site.profile(name) for name in names])
+    try:
+        place = source.begin() if cursor is None else source.resume(cursor)
+    except SourceReplacedError as error:
+        problem = {"type": "about:blank", "title": "Conflict", "status": 409, "detail": str(error)}
+        return JSONResponse(problem, 409, media_type=_PROBLEM)
+    stream = _held(site, compressed(lines(source, place)))
+    next(stream)
+    headers = {"content-encoding": "gzip", "cache-control": "no-store", "vary": "accept-encoding"}
+    return StreamingResponse(stream, headers=headers, media_type=MEDIA_TYPE)
+
+
+def _held(site: Site, pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """The pieces, behind an empty one: then one of the places for streams is taken, until the last piece was
+    sent or nobody reads any more."""
+    with site.streams.taken():
+        yield b""
+        yield from pieces
