@@ -34,15 +34,18 @@ $(VENV)/.installed-bench: $(VENV)/.installed requirements-bench.txt
 demo: setup
 	@$(CLEAN) $(BIN)/scrapy demo
 
+# Compiled code is kept, whatever the caller's environment says: the tests start hundreds of Python processes.
+TESTED = $(CLEAN) PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
+
 # The rules of staying in sync are the only part whose every branch must be tested; measuring all costs half as
 # much time again.
 test: setup-test
-	@$(CLEAN) $(BIN)/python -m pytest -n 2 --dist loadgroup --ignore tests/sync
-	@$(CLEAN) $(BIN)/python -m pytest -n 2 --dist loadgroup tests/sync \
+	@$(TESTED) --ignore tests/sync
+	@$(TESTED) tests/sync \
 		--cov=pyf_scrapy/sync --cov-report=term --cov-fail-under=100
 
 coverage: setup-test
-	@$(CLEAN) $(BIN)/python -m pytest -n 2 --dist loadgroup --cov --cov-report=term --cov-fail-under=90
+	@$(TESTED) --cov --cov-report=term --cov-fail-under=90
 
 # make soak [PARTS="parsers/fuzzing kill"] [PYF_SEED=1] [PYF_FUZZ_SECONDS=3600]
 soak: setup-test

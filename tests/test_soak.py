@@ -9,16 +9,18 @@ from pathlib import Path
 import pytest
 
 TESTS = Path(__file__).parent
+MARK = "pytest.mark.soak"
 
 
 def soak_tests() -> list[tuple[str, str]]:
     """File and name of each test that is marked `soak`."""
+    marked = [path for path in sorted(TESTS.rglob("test_*.py")) if MARK in path.read_text()]
     return [
         (path.relative_to(TESTS).as_posix(), node.name)
-        for path in sorted(TESTS.rglob("test_*.py"))
+        for path in marked
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-        and any(ast.unparse(mark) == "pytest.mark.soak" for mark in node.decorator_list)
+        and any(ast.unparse(mark) == MARK for mark in node.decorator_list)
     ]
 
 

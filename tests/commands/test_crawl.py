@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import fcntl
 import json
@@ -145,14 +146,15 @@ def test_a_person_sees_a_bar_and_a_summary_instead_of_a_log(place: Place) -> Non
     assert "INFO" not in text
 
 
-def test_a_person_who_asks_for_it_sees_what_github_was_asked_and_answered(
+async def test_a_person_who_asks_for_it_sees_what_github_was_asked_and_answered(
     place: Place, replica: Handle
 ) -> None:
     """On a terminal the log is of warnings only: `-a verbose=1` would have said nothing."""
-    assert place.run("crawl", "pypi", "-p", "plone").returncode == ExitCode.OK
+    assert (await place.crawl("pypi", profile="plone")).outcome.exit_code == ExitCode.OK
     place.extra |= {"GITHUB_API_URL": replica.github_url, "GITHUB_TOKEN": "one", "GITHUB_REQUEST_DELAY": 0}
-    code, text = on_a_terminal(place, "crawl", "github", "-p", "plone", "-a", "verbose=1")
+    command = (place, "crawl", "github", "-p", "plone")
+    code, text = await asyncio.to_thread(on_a_terminal, *command, "-a", "verbose=1")
     assert code == ExitCode.OK
     assert "POST /graphql" in text
     assert "Bearer" not in text
-    assert "POST /graphql" not in on_a_terminal(place, "crawl", "github", "-p", "plone")[1]
+    assert "POST /graphql" not in (await asyncio.to_thread(on_a_terminal, *command))[1]

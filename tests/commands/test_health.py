@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator
 
@@ -48,15 +49,15 @@ def test_bad_input_is_one_line_and_exit_code_2(
     assert not place.folder.exists(), "nothing is begun"
 
 
-def test_a_collection_is_judged_without_pypi(place: Place, replica: Handle) -> None:
-    unknown = place.run("health", "-c", "plone", "-L", "WARNING")
+async def test_a_collection_is_judged_without_pypi(place: Place, replica: Handle) -> None:
+    unknown = await asyncio.to_thread(place.run, "health", "-c", "plone", "-L", "WARNING")
     assert (unknown.returncode, "nothing was crawled for 'plone'" in unknown.stderr) == (ExitCode.USAGE, True)
-    assert place.run("crawl", "pypi", "-p", "plone", "-L", "WARNING").returncode == ExitCode.OK
+    assert (await place.crawl("pypi", profile="plone")).outcome.exit_code == ExitCode.OK
     replica.reset()
-    done = place.run("health", "-p", "plone", "-L", "WARNING")
+    done = await asyncio.to_thread(place.run, "health", "-p", "plone", "-L", "WARNING")
     assert (done.returncode, done.stderr) == (ExitCode.OK, "")
     assert "Done." in done.stdout
-    again = place.run("health", "-c", "plone", "--json", "-L", "WARNING")
+    again = await asyncio.to_thread(place.run, "health", "-c", "plone", "--json", "-L", "WARNING")
     summary = json.loads(again.stdout)
     assert set(summary) == {"exit_code", "reason", "message", "hosts", *FIGURES}
     assert (summary["exit_code"], summary["passed_on"], summary["documents_sent"]) == (0, 10, 0)

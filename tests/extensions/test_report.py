@@ -69,15 +69,15 @@ async def test_a_run_that_is_stopped_leaves_one_as_well(place: Place, replica: H
     assert report["headline"].startswith("Stopped by a limit")
 
 
-def test_a_run_that_could_not_open_what_it_needs_leaves_one(tmp_path: Path) -> None:
+async def test_a_run_that_could_not_open_what_it_needs_leaves_one(tmp_path: Path) -> None:
     """Without a search server it is in the list of runs, too; without its store there is no list."""
     place = Place(tmp_path, "http://127.0.0.1:9", Server("127.0.0.1", 9, "http", "key"))
-    assert place.run("crawl", "pypi", "-p", "plone").returncode == 1
+    assert (await place.crawl("pypi", profile="plone")).outcome.exit_code == 1
     with place.store() as store:
         (run,) = store.runs()
         store.record_checks([Check("a", "a", 1, ())])
     place.pypi_url = "http://127.0.0.1:10"
-    assert place.run("crawl", "pypi", "-p", "plone").returncode == 2
+    assert (await place.crawl("pypi", profile="plone")).outcome.exit_code == 2
     other, one = reports(place)
     assert (one["run"], one["reason"], one["exit_code"]) == (run.id, "failed", 1)
     assert (run.reason, run.exit_code) == ("failed", 1)

@@ -9,13 +9,16 @@ import asyncio
 import logging
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
 from pyf_scrapy.replica import Handle, Options, running_replica
 from pyf_scrapy.replica.provenance import is_attested
+from pyf_scrapy.search.embedded import Server
 from tests.crawling import Place
+from tests.filled import Filled
 from tests.github import TOKEN, all_enriched, asked_about, enrich, figures, latest, living
 
 OPTIONS = Options(
@@ -39,11 +42,19 @@ def fresh(replica: Handle) -> None:
     replica.reset()
 
 
+@pytest.fixture(scope="module")
+def filling(
+    tmp_path_factory: pytest.TempPathFactory, replica: Handle, typesense_server: Server
+) -> Iterator[Filled]:
+    filling = Filled(tmp_path_factory.mktemp("filled"), replica.url, typesense_server, "plone,django")
+    yield filling
+    filling.clear()
+
+
 @pytest.fixture
-async def filled(place: Place, replica: Handle) -> Place:
+async def filled(tmp_path: Path, filling: Filled, replica: Handle) -> Place:
     """All packages are indexed; nothing was asked of GitHub yet."""
-    crawled = await place.crawl("pypi", profile="plone,django")
-    assert crawled.outcome.exit_code == 0
+    place = await filling.place(tmp_path / "data")
     replica.reset()
     return place
 
