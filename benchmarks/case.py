@@ -6,6 +6,8 @@ import itertools
 import json
 import os
 import shutil
+import signal
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -114,7 +116,9 @@ class Bench:
         """A search server of the bench's own, so that its CPU is nobody's."""
         if self._typesense is not None:
             return self._typesense
-        return self._stack.enter_context(embedded_server(self.folder / "typesense", linger=2))
+        folder = self.folder / "typesense"
+        self._stack.callback(_end_typesense, folder)
+        return self._stack.enter_context(embedded_server(folder, linger=2))
 
     def new_folder(self) -> Path:
         """A folder that does not exist yet."""
@@ -187,6 +191,11 @@ class Case:
     def __exit__(self, *_: object) -> None:
         self.stack.close()
 
+    @classmethod
+    def about(cls) -> str:
+        """What is compared, for the page of the results."""
+        return " ".join((cls.__doc__ or "").split())
+
     def setup(self) -> None:
         """What all rounds need; `self.stack` closes it."""
 
@@ -197,6 +206,14 @@ class Case:
     def claims(self, rounds: Rounds) -> list[Claim]:
         """What the rounds show."""
         raise NotImplementedError
+
+
+def _end_typesense(folder: Path) -> None:
+    """Ends the server of a folder that is removed now; it dies with its supervisor."""
+    if supervisor.is_supervised(folder):
+        os.kill(supervisor.read_state(folder)["supervisor"], signal.SIGKILL)
+    while supervisor.is_supervised(folder):
+        time.sleep(0.02)
 
 
 def asked(answered: Figures) -> float:

@@ -88,6 +88,9 @@ class Running:
         killer.start()
         try:
             _, status, usage = os.wait4(self._process.pid, 0)
+        except BaseException:
+            self.stop()
+            raise
         finally:
             killer.cancel()
         wall = time.perf_counter() - self._begun
@@ -97,6 +100,12 @@ class Running:
         if self._process.returncode:
             raise BenchmarkError(f"{self._name} ended with {self._process.returncode}: {errors[-2000:]}")
         return Ended(output, usage.ru_utime + usage.ru_stime, wall, self._peak_kb / 1000)
+
+    def stop(self) -> None:
+        """Ends it at once, if it runs."""
+        if self._process.returncode is None:
+            self._process.kill()
+            self._process.wait()
 
 
 def _content(file: object) -> str:

@@ -65,6 +65,9 @@ def table(result: Result) -> Iterator[str]:
     rounds = len(next(iter(result.rounds.values())))
     yield f"### {result.title}"
     yield ""
+    if result.about:
+        yield result.about
+        yield ""
     kind = f"medians of {rounds} rounds" if rounds > 1 else "one round"
     yield f"`{result.name}`, size {result.size:,}, {kind}, load of the machine before it {result.load:.1f}"
     yield ""

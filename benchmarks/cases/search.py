@@ -12,7 +12,7 @@ from benchmarks.case import Case, Claim, Rounds, discard
 from benchmarks.cases.sweep import RELEASES
 from benchmarks.figures import Figures, medians, require
 from benchmarks.processes import serving
-from benchmarks.searching import Query, Searcher, latencies, offered, queries, saturated
+from benchmarks.searching import MIX, Query, Searcher, latencies, offered, queries, saturated
 from benchmarks.world import WorldOptions
 from pyf_scrapy.replica.words import TAILS
 from pyf_scrapy.search.calls import searches
@@ -61,7 +61,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
 
 
 class Search(Case):
-    """The product's own searches: those of `benchmarks.searching.MIX`. The client has the same two cores."""
+    """The product's own searches, grouped by package with two facets, for the latest releases. The client
+    runs on the same cores. Below them single words, one after another, with other parameters."""
 
     name = "search"
     title = "Search, grouped, faceted and filtered"
@@ -79,6 +80,11 @@ class Search(Case):
     documents = 200_000
     seconds = 30.0
     """For which searches are offered, in a round."""
+
+    @classmethod
+    def about(cls) -> str:
+        mix = ", ".join(f"{kind} {share:.0%}" for kind, share in MIX.items())
+        return f"{super().about()} Kinds of queries: {mix}."
 
     def setup(self) -> None:
         self._fill()

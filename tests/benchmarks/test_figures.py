@@ -69,7 +69,7 @@ def test_numbers_are_short(value: float, text: str) -> None:
 def _result(name: str, value: float) -> Result:
     rounds = {"ours": [{"documents": 50.0, "cpu_s": value}]}
     claim = Claim("ours : baseline", value, 3.0)
-    return Result(name, f"Case {name}", 50, ("documents", "cpu_s", "peak_mb"), rounds, [claim])
+    return Result(name, f"Case {name}", 50, ("documents", "cpu_s", "peak_mb"), rounds, [claim], "It runs.")
 
 
 def test_results_of_one_case_leave_those_of_others(tmp_path: Path) -> None:
