@@ -21,7 +21,7 @@ class Workers(Case):
     name = "workers"
     title = "Workers that share a sweep through Valkey"
     contenders = (ALONE, ONE, TWO)
-    documents = 10_000
+    documents = 20_000
     shown = ("documents", "cpu_s", "wall_s", "documents_per_cpu_s", "documents_per_s")
 
     def setup(self) -> None:
