@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
+from benchmarks.baseline import TYPESENSE
 from benchmarks.figures import Figures
 from benchmarks.processes import Ended, Running, Server, clean_environment
 from pyf_scrapy.search import supervisor
@@ -25,8 +26,6 @@ from pyf_scrapy.search.embedded import Server as Typesense
 from pyf_scrapy.search.embedded import embedded_server
 from pyf_scrapy.session import open_store
 from pyf_scrapy.store import Store
-
-PROFILE = "plone"
 
 Rounds = Mapping[str, Sequence[Figures]]
 
@@ -161,8 +160,12 @@ class Bench:
         """Runs the baseline once, for all or so many projects; with a collection it indexes, too."""
         words = ["-m", "benchmarks.baseline", server.url, "--limit", str(limit)]
         if collection is not None:
-            words += ["--typesense", json.dumps(self.typesense._asdict()), "--collection", collection]
-        return Running(words).wait()
+            words += ["--collection", collection]
+        return Running(words, self.client_environment()).wait()
+
+    def client_environment(self) -> dict[str, str]:
+        """For processes that send to the search server: its address and key, which no process list shows."""
+        return clean_environment({TYPESENSE: json.dumps(self.typesense._asdict())})
 
     def raw_client(self, server: Server) -> Ended:
         """Runs the raw client once."""
@@ -185,7 +188,11 @@ class Case:
         self.stack = ExitStack()
 
     def __enter__(self) -> Case:
-        self.setup()
+        try:
+            self.setup()
+        except BaseException:
+            self.stack.close()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import msgspec
 
@@ -108,10 +109,10 @@ class Running:
             self._process.wait()
 
 
-def _content(file: object) -> str:
-    with file as opened:  # type: ignore[attr-defined]
-        opened.seek(0)
-        return str(opened.read().decode(errors="replace"))
+def _content(file: IO[bytes]) -> str:
+    with file:
+        file.seek(0)
+        return file.read().decode(errors="replace")
 
 
 class Server:
