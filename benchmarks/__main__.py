@@ -49,7 +49,7 @@ def main() -> int:
             except BenchmarkError as error:
                 print(f"{name}: {error}", file=sys.stderr)
                 return 1
-            write(given.results, [result])
+            write(given.results, [result], list(kinds))
             for claim in result.claims:
                 print(f"{name}: {sentence(claim)}")
                 missed |= not claim.holds

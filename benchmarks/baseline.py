@@ -1,17 +1,19 @@
 """The baseline: a crawl in the style of the system that is replaced, pyf.aggregator.
 
-    python -m benchmarks.baseline URL [--typesense JSON --collection NAME]
+    python -m benchmarks.baseline URL [--limit N] [--collection NAME]
 
 A requests session with a pool, the whole index in memory, 50 threads that ask for project JSONs in batches of
 500 and decode them whole with `response.json()`; then, in the main thread, each release of a matching project
-one after another, by display name. Documents go to Typesense with `import_(list)` in batches of 50. Left out,
-in the baseline's favour: rendering READMEs, splitting versions, and its retries.
+one after another, by display name. With a collection their documents go to the Typesense that BENCH_TYPESENSE
+names (JSON) with `import_(list)` in batches of 50. Left out, in the baseline's favour: rendering READMEs,
+splitting versions, and its retries.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +24,9 @@ import requests
 from requests.adapters import HTTPAdapter
 
 CLASSIFIER = "Framework :: Plone"
+
+TYPESENSE = "BENCH_TYPESENSE"
+"""The variable with address and key of a search server, as JSON."""
 
 THREADS = 50
 BATCH = 500
@@ -171,12 +176,11 @@ def main() -> None:
     """Crawls once and prints as JSON what was done."""
     parser = argparse.ArgumentParser()
     parser.add_argument("url")
-    parser.add_argument("--typesense", help="address and key as JSON; without it nothing is indexed")
-    parser.add_argument("--collection")
+    parser.add_argument("--collection", help="made anew; without it nothing is indexed")
     parser.add_argument("--limit", type=int, default=0, help="so many of the index's projects only; 0: all")
     given = parser.parse_args()
     baseline = Baseline(given.url)
-    index = Index(json.loads(given.typesense), given.collection) if given.typesense else None
+    index = Index(json.loads(os.environ[TYPESENSE]), given.collection) if given.collection else None
     names = baseline.names()
     if given.limit:
         names = names[: given.limit]

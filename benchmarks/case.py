@@ -6,6 +6,8 @@ import itertools
 import json
 import os
 import shutil
+import signal
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -15,6 +17,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
+from benchmarks.baseline import TYPESENSE
 from benchmarks.figures import Figures
 from benchmarks.processes import Ended, Running, Server, clean_environment
 from pyf_scrapy.search import supervisor
@@ -23,8 +26,6 @@ from pyf_scrapy.search.embedded import Server as Typesense
 from pyf_scrapy.search.embedded import embedded_server
 from pyf_scrapy.session import open_store
 from pyf_scrapy.store import Store
-
-PROFILE = "plone"
 
 Rounds = Mapping[str, Sequence[Figures]]
 
@@ -114,7 +115,9 @@ class Bench:
         """A search server of the bench's own, so that its CPU is nobody's."""
         if self._typesense is not None:
             return self._typesense
-        return self._stack.enter_context(embedded_server(self.folder / "typesense", linger=2))
+        folder = self.folder / "typesense"
+        self._stack.callback(_end_typesense, folder)
+        return self._stack.enter_context(embedded_server(folder, linger=2))
 
     def new_folder(self) -> Path:
         """A folder that does not exist yet."""
@@ -157,8 +160,12 @@ class Bench:
         """Runs the baseline once, for all or so many projects; with a collection it indexes, too."""
         words = ["-m", "benchmarks.baseline", server.url, "--limit", str(limit)]
         if collection is not None:
-            words += ["--typesense", json.dumps(self.typesense._asdict()), "--collection", collection]
-        return Running(words).wait()
+            words += ["--collection", collection]
+        return Running(words, self.client_environment()).wait()
+
+    def client_environment(self) -> dict[str, str]:
+        """For processes that send to the search server: its address and key, which no process list shows."""
+        return clean_environment({TYPESENSE: json.dumps(self.typesense._asdict())})
 
     def raw_client(self, server: Server) -> Ended:
         """Runs the raw client once."""
@@ -181,11 +188,20 @@ class Case:
         self.stack = ExitStack()
 
     def __enter__(self) -> Case:
-        self.setup()
+        try:
+            self.setup()
+        except BaseException:
+            self.stack.close()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
         self.stack.close()
+
+    @classmethod
+    def about(cls) -> str:
+        """What is compared, for the page of the results."""
+        return " ".join((cls.__doc__ or "").split())
 
     def setup(self) -> None:
         """What all rounds need; `self.stack` closes it."""
@@ -197,6 +213,14 @@ class Case:
     def claims(self, rounds: Rounds) -> list[Claim]:
         """What the rounds show."""
         raise NotImplementedError
+
+
+def _end_typesense(folder: Path) -> None:
+    """Ends the server of a folder that is removed now; it dies with its supervisor."""
+    if supervisor.is_supervised(folder):
+        os.kill(supervisor.read_state(folder)["supervisor"], signal.SIGKILL)
+    while supervisor.is_supervised(folder):
+        time.sleep(0.02)
 
 
 def asked(answered: Figures) -> float:

@@ -65,6 +65,9 @@ def table(result: Result) -> Iterator[str]:
     rounds = len(next(iter(result.rounds.values())))
     yield f"### {result.title}"
     yield ""
+    if result.about:
+        yield result.about
+        yield ""
     kind = f"medians of {rounds} rounds" if rounds > 1 else "one round"
     yield f"`{result.name}`, size {result.size:,}, {kind}, load of the machine before it {result.load:.1f}"
     yield ""
@@ -115,10 +118,10 @@ def read(folder: Path) -> list[Result]:
     return msgspec.json.decode(file.read_bytes(), type=Page).results if file.exists() else []
 
 
-def write(folder: Path, new: Sequence[Result]) -> None:
-    """Writes new results beside those of other cases that are there."""
-    names = {result.name for result in new}
-    results = [*(result for result in read(folder) if result.name not in names), *new]
+def write(folder: Path, new: Sequence[Result], order: Sequence[str] = ()) -> None:
+    """Writes new results beside those of other cases that are there; `order` has names of cases."""
+    found = {result.name: result for result in (*read(folder), *new)}
+    results = [found.pop(name) for name in order if name in found] + list(found.values())
     about = machine()
     folder.mkdir(parents=True, exist_ok=True)
     page = msgspec.json.format(msgspec.json.encode(Page(about, results)), indent=1)

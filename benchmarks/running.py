@@ -21,6 +21,7 @@ class Result(msgspec.Struct):
     shown: tuple[str, ...]
     rounds: dict[str, list[Figures]]
     claims: list[Claim]
+    about: str = ""
     load: float = 0.0
 
     @property
@@ -40,7 +41,8 @@ def run_case(kind: type[Case], bench: Bench, say: Callable[[str], Any] = print) 
                 figures = rates(case.run(contender))
                 rounds[contender].append(figures)
                 say(f"{case.name} {number + 1}/{bench.rounds} {contender}: {_line(figures)}")
-        return Result(case.name, case.title, case.size, case.shown, rounds, case.claims(rounds), load)
+        claims = case.claims(rounds)
+        return Result(case.name, case.title, case.size, case.shown, rounds, claims, case.about(), load)
 
 
 def _line(figures: Figures) -> str:

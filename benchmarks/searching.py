@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from statistics import quantiles
+from statistics import median, quantiles
 from typing import Any, NamedTuple
 
 from benchmarks.case import Bench
@@ -136,7 +136,7 @@ def saturated(ask: Ask, asked: Sequence[Query], threads: int) -> list[Answer]:
 
 
 def latencies(answers: Sequence[Answer]) -> Figures:
-    """p50, p90, p99 and the longest, in ms, and the share of searches that found something."""
+    """p50, p90, p99 and the longest, in ms; packages found, the share of searches that found some."""
     times = [answer.seconds for answer in answers]
     cuts = quantiles(times, n=100, method="inclusive")
     return {
@@ -144,5 +144,6 @@ def latencies(answers: Sequence[Answer]) -> Figures:
         "p90_ms": cuts[89] * 1000,
         "p99_ms": cuts[98] * 1000,
         "max_ms": max(times) * 1000,
+        "median_found": median(answer.found for answer in answers),
         "share_found": sum(answer.found > 0 for answer in answers) / len(answers),
     }

@@ -50,10 +50,8 @@ class Importing(Case):
         with self.bench.connection() as connection:
             create_physical(connection.client, "imported")
         before = self.bench.typesense_cpu()
-        node = json.dumps(self.bench.typesense._asdict())
-        ended = Running(
-            ["-m", "benchmarks.importer", way, str(batch), str(self.file), "imported", node]
-        ).wait()
+        words = ["-m", "benchmarks.importer", way, str(batch), str(self.file), "imported"]
+        ended = Running(words, self.bench.client_environment()).wait()
         told = json.loads(ended.output)
         require("documents stored", told["stored"], self.count)
         require("documents in the index", self.bench.indexed("imported"), self.count)

@@ -10,11 +10,11 @@ import msgspec
 
 from benchmarks.case import Case, Claim, Rounds, discard
 from benchmarks.cases.sweep import RELEASES
+from benchmarks.corpus import Words, copied
 from benchmarks.figures import Figures, medians, require
 from benchmarks.processes import serving
-from benchmarks.searching import Query, Searcher, latencies, offered, queries, saturated
+from benchmarks.searching import MIX, Query, Searcher, latencies, offered, queries, saturated
 from benchmarks.world import WorldOptions
-from pyf_scrapy.replica.words import TAILS
 from pyf_scrapy.search.calls import searches
 from pyf_scrapy.search.collections import create_physical, export_lines, import_documents
 from pyf_scrapy.search.queries import LATEST, ORDER, search_defaults
@@ -61,7 +61,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
 
 
 class Search(Case):
-    """The product's own searches: those of `benchmarks.searching.MIX`. The client has the same two cores."""
+    """The product's own searches, grouped by package with two facets, for the latest releases. The client
+    runs on the same cores. Below them single words, one after another, with other parameters."""
 
     name = "search"
     title = "Search, grouped, faceted and filtered"
@@ -79,6 +80,11 @@ class Search(Case):
     documents = 200_000
     seconds = 30.0
     """For which searches are offered, in a round."""
+
+    @classmethod
+    def about(cls) -> str:
+        mix = ", ".join(f"{kind} {share:.0%}" for kind, share in MIX.items())
+        return f"{super().about()} Kinds of queries: {mix}."
 
     def setup(self) -> None:
         self._fill()
@@ -98,7 +104,8 @@ class Search(Case):
             create_physical(connection.client, _COLLECTION)
             self._names = []
             for number in range(_COPIES):
-                copies = [_copy(document, number) for document in originals]
+                words = Words(number)
+                copies = [copied(document, number, words) for document in originals]
                 self._names += [copy["name"] for copy in copies if copy["is_latest"]]
                 for batch in _batches([msgspec.json.encode(copy) for copy in copies]):
                     answers = import_documents(connection.client, _COLLECTION, batch)
@@ -144,22 +151,6 @@ class Search(Case):
             Claim("searches a second when saturated", medians(rounds[SATURATED])["searches_per_s"]),
             Claim("documents a second while it was filled", self._fill_rate),
         ]
-
-
-def _copy(document: dict[str, Any], number: int) -> dict[str, Any]:
-    """The document as that of another package: number 0 stays what it is."""
-    if not number:
-        return document
-    tail = TAILS[number]
-    name, normalized = f"{document['name']}.{tail}", f"{document['name_normalized']}-{tail}"
-    id_ = f"{normalized}=={document['version']}"
-    return document | {
-        "id": id_,
-        "identifier": id_,
-        "name": name,
-        "name_normalized": normalized,
-        "name_sortable": name.lower(),
-    }
 
 
 def _batches(lines: list[bytes]) -> Iterator[list[bytes]]:

@@ -28,8 +28,6 @@ class Sweep(Case):
     documents = 50_000
     one_member_in: ClassVar[int | None] = None
     """So many projects are one that matches."""
-    least: ClassVar[float | None] = 3.0
-    """How many times the baseline's documents per CPU second ours must reach."""
 
     @property
     def members(self) -> int:
@@ -83,9 +81,11 @@ class Sweep(Case):
         def per_cpu(of: str, to: str) -> float:
             return ratio(rounds, "documents_per_cpu_s", of, to)
 
+        # What is asked for is asked of the sweep in which nothing matches.
+        least, baseline_least = (None, None) if self.one_member_in else (3.0, 1 / 20)
         return [
-            Claim("ours : baseline, documents per CPU second", per_cpu(OURS, BASELINE), self.least),
-            Claim("baseline : raw client, documents per CPU second", per_cpu(BASELINE, RAW), 1 / 20),
+            Claim("ours : baseline, documents per CPU second", per_cpu(OURS, BASELINE), least),
+            Claim("baseline : raw client, documents per CPU second", per_cpu(BASELINE, RAW), baseline_least),
             Claim("ours : raw client, documents per CPU second", per_cpu(OURS, RAW)),
             Claim("ours : baseline, documents per second", ratio(rounds, "documents_per_s", OURS, BASELINE)),
         ]
@@ -98,7 +98,6 @@ class OnePercent(Sweep):
     title = "1 % of the projects match, 5 releases each"
     documents = 10_000
     one_member_in = 100
-    least = None
 
 
 def check_store(place: Place, projects: int, members: int) -> None:

@@ -21,7 +21,7 @@ class Workers(Case):
     name = "workers"
     title = "Workers that share a sweep through Valkey"
     contenders = (ALONE, ONE, TWO)
-    documents = 10_000
+    documents = 20_000
     shown = ("documents", "cpu_s", "wall_s", "documents_per_cpu_s", "documents_per_s")
 
     def setup(self) -> None:
@@ -40,7 +40,11 @@ class Workers(Case):
         place = self.bench.place(self.server, **extra)
         crawl = ("crawl", "pypi", "-L", "WARNING", "-p", "plone")
         workers = [place.start(*crawl) for _ in range(2 if contender == TWO else 1)]
-        ended = [worker.wait() for worker in workers]
+        try:
+            ended = [worker.wait() for worker in workers]
+        finally:
+            for worker in workers:
+                worker.stop()
         check_store(place, self.size, 0)
         require("projects asked for", self.server.control("statistics").get("project", 0), self.size)
         discard(place.folder)
