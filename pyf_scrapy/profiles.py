@@ -68,7 +68,11 @@ class Profile:
             return True
         if self._takes_everything or not self._classifiers.isdisjoint(classifiers):
             return True
-        return any(classifier.startswith(self._prefixes) for classifier in classifiers)
+        prefixes = self._prefixes
+        for classifier in classifiers:  # noqa: SIM110  (`any` takes twice as long, for each project of PyPI)
+            if classifier.startswith(prefixes):
+                return True
+        return False
 
     def hinted(self, normalized_name: str) -> bool:
         """True when a member is likely: a hint begins the name or is a word of it, or it is included."""

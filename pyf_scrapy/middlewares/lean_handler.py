@@ -127,19 +127,18 @@ class LeanDownloadHandler(BaseDownloadHandler):
         if not target.startswith("/"):
             target = f"/{target}"
         lines = [
-            f"{request.method} {target} HTTP/1.1\r\nHost: {parts.netloc.rpartition('@')[2]}\r\n"
-            "Accept-Encoding: gzip".encode("ascii")
+            f"{request.method} {target} HTTP/1.1".encode("ascii"),
+            b"Host: " + parts.netloc.rpartition("@")[2].encode("ascii"),
+            b"Accept-Encoding: gzip",
         ]
-        given = dict(request.headers.items())
-        for name, value in self.defaults.items():
-            if name not in given:
-                lines.append(name + b": " + value)
+        given = request.headers
+        lines += (b"%b: %b" % pair for pair in self.defaults.items() if pair[0] not in given)
         for name, values in given.items():
             if name != b"Accept-Encoding":
-                lines += (name + b": " + value for value in values)
+                lines += (b"%b: %b" % (name, value) for value in values)
         if request.body or request.method not in _IDEMPOTENT:
             lines.append(b"Content-Length: %d" % len(request.body))
-        if any(b"\r" in line or b"\n" in line for line in lines[1:]):
+        if given and any(b"\r" in line or b"\n" in line for line in lines):
             raise DownloadFailedError("a header of the request has a line break")
         return b"\r\n".join(lines) + b"\r\n\r\n" + request.body
 

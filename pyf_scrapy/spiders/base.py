@@ -104,6 +104,9 @@ class PackageSpider(AskingSpider):
             callback=self.parse_project,
             errback=self.project_failed,
             cb_kwargs={"ask": ask},
+            meta={
+                "verbatim_url": True
+            },  # it is quoted; Scrapy's own quoting takes as long as making a request
             dont_filter=True,
         )
 

@@ -16,6 +16,10 @@ from pyf_scrapy.store.store import Store
 #: Most writes in one batch.
 BATCH = 500
 
+#: Least seconds between the beginnings of two batches. The transaction costs more than what a few answers
+#: bring: a check takes 195 us in a batch of 2, 33 us in one of 20 (SQLite).
+INTERVAL = 0.02
+
 # Writes many elements in one transaction; returns a result for each, or None when there are none.
 _Kind = Callable[[Sequence[Any]], Sequence[Any] | None]
 
@@ -40,6 +44,7 @@ class StoreWriter:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store-writer")
         self._task: asyncio.Task[None] | None = None
         self._closed = False
+        self._next_batch = 0.0
 
     async def check(self, check: Check) -> int | None:
         """`Store.record_checks` for one project: its revision, None when something newer is stored. What was
@@ -94,6 +99,8 @@ class StoreWriter:
         batch: list[_Write] = []
         try:
             while self._waiting:
+                await asyncio.sleep(self._next_batch - loop.time())
+                self._next_batch = loop.time() + INTERVAL
                 batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
                 results = await loop.run_in_executor(self._thread, _write_batch, batch)
                 for write, result in zip(batch, results, strict=True):
