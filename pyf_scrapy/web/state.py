@@ -11,7 +11,6 @@ from fastapi import APIRouter, Request, Response
 
 from pyf_scrapy.dates import minute
 from pyf_scrapy.status import LimitCheck, Overview, RunLine, overview, run_list
-from pyf_scrapy.web.caching import Kept
 from pyf_scrapy.web.site import Site, TheSite
 from pyf_scrapy.web.templating import duration, page
 
@@ -49,10 +48,7 @@ def state_of(site: Site) -> State:
 @router.get("/status")
 def status(request: Request, site: TheSite) -> Response:
     """Coverage, lag and last runs; at most a minute old."""
-    state = request.app.state
-    if not hasattr(state, "index"):
-        state.index = Kept(lambda: state_of(site), KEPT)
-    at, found, runs = state.index()
+    at, found, runs = request.app.state.index()
     return page(
         request,
         "status.html",

@@ -137,6 +137,9 @@ class TestReadme:
             "<div><div>a</div><div>b</div> </div>"
         )
 
+    def test_an_empty_heading_of_a_table_is_a_cell(self) -> None:
+        assert "<td></td>" in shown("<table><tr><th></th><th>a</th></tr></table>")
+
     def test_nothing_is_nothing(self) -> None:
         assert shown(" ") == ""
 
@@ -211,8 +214,12 @@ class TestLimits:
             assert Client(app, base_url=f"http://{host}").get("/status").status_code == 200
 
     def test_the_host_of_serve_url_is_answered(self, site: Site) -> None:
-        public = replace(site, web=replace(site.web, url="https://index.example"))
-        assert Client(create_app(public), base_url="http://index.example").get("/status").status_code == 200
+        for url, host in (
+            ("https://index.example", "index.example"),
+            ("https://[2001:db8::1]/", "[2001:db8::1]:80"),
+        ):
+            public = create_app(replace(site, web=replace(site.web, url=url)))
+            assert Client(public, base_url=f"http://{host}").get("/static/x/site.css").status_code == 200
 
     def test_a_client_that_asks_too_often_waits_and_others_do_not(self, site: Site) -> None:
         app = create_app(replace(site, web=replace(site.web, rate=0.4)))
@@ -284,6 +291,28 @@ class TestErrors:
         page = client.get("/p/nothing/", headers={"accept": "text/html"})
         assert page.status_code == 404
         assert "there is: plone, django" in page.text
+
+    @pytest.mark.parametrize(
+        "path", ["/nothing", "/p/plone/nothing", "/p/plone/packages/", "/static/x/nothing.css"]
+    )
+    def test_what_is_not_there_is_a_404(self, client: Client, path: str) -> None:
+        assert client.get(path).status_code == 404
+
+    def test_a_parameter_of_the_wrong_kind_is_one_line(self, site: Site) -> None:
+        app = create_app(site)
+
+        @app.get("/numbers")
+        def numbers(limit: int) -> int:
+            return limit
+
+        @app.get("/streams")
+        def streams() -> None:
+            with Slots(0).taken():
+                pass
+
+        assert Client(app).get("/numbers?limit=x").status_code == 400
+        assert Client(app).get("/numbers?limit=x").json()["detail"].startswith("limit: ")
+        assert Client(app).get("/streams").headers["retry-after"] == "60"
 
     @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
     def test_nothing_can_be_sent_to_it(self, client: Client, method: str) -> None:
