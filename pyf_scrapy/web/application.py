@@ -12,7 +12,6 @@ from fastapi.responses import JSONResponse
 from pyf_scrapy import __version__
 from pyf_scrapy.exceptions import LimitError, NotFoundError, PyfError, UsageProblem
 from pyf_scrapy.web import pages, state, static
-from pyf_scrapy.web.caching import Kept
 from pyf_scrapy.web.pages import error_page
 from pyf_scrapy.web.security import HEADERS, Guard
 from pyf_scrapy.web.site import Site
@@ -32,9 +31,9 @@ def create_app(site: Site, *, host: str = "127.0.0.1") -> FastAPI:
         redoc_url=None,
     )
     app.state.site = site
-    app.state.index = Kept(lambda: state.state_of(site), state.KEPT)
     for part in PARTS:
         app.include_router(part.router)
+    app.state.index = state.kept(site)
     app.add_exception_handler(PyfError, _on_error)
     app.add_exception_handler(RequestValidationError, _on_error)
     app.add_exception_handler(HTTPException, _on_error)

@@ -11,13 +11,14 @@ from fastapi import APIRouter, Request, Response
 
 from pyf_scrapy.dates import minute
 from pyf_scrapy.status import LimitCheck, Overview, RunLine, overview, run_list
+from pyf_scrapy.web.caching import Kept
 from pyf_scrapy.web.site import Site, TheSite
 from pyf_scrapy.web.templating import duration, page
 
 router = APIRouter(include_in_schema=False)
 
 #: To look at a store of all of PyPI takes seconds.
-KEPT = 60.0
+_KEPT = 60.0
 _RUNS = 20
 #: The names of `LimitCheck` for people.
 _CHECKS = {
@@ -43,6 +44,11 @@ def state_of(site: Site) -> State:
     """Look at the store, and at the search server. Raises StoreError."""
     at = int(site.now().timestamp())
     return State(at, overview(site.settings, now=at), run_list(site.settings, _RUNS))
+
+
+def kept(site: Site) -> Kept[State]:
+    """`state_of` for a minute."""
+    return Kept(lambda: state_of(site), _KEPT)
 
 
 @router.get("/status")

@@ -110,8 +110,7 @@ class TestHostileMetadata:
         page = lxml.html.document_fromstring(get(f"/p/plone/packages/{EVIL_NAME}"))
         addresses = [a.get("href") for a in page.cssselect("a[href]")]
         assert "https://good.example/" in addresses
-        for address in addresses:
-            assert address.startswith(("http://", "https://", "/p/", "/status", "#"))
+        assert all(address.startswith(("http://", "https://", "/", "#")) for address in addresses)
 
     def test_lists_by_it_find_it(self, get: Get) -> None:
         """Its quotes, backticks and brackets do not leave the filter."""
