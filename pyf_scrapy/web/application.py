@@ -33,6 +33,7 @@ def create_app(site: Site, *, host: str = "127.0.0.1") -> FastAPI:
     )
     app.state.site = site
     app.state.catalogue = Catalogue(site)
+    app.state.new_packages = feeds.NewPackages(site)
     for part in PARTS:
         app.include_router(part.router)
     app.state.index = state.kept(site)
