@@ -21,7 +21,7 @@ from pyf_scrapy.replica.runner import Handle, running_replica
 from pyf_scrapy.replication import source as source_module
 from pyf_scrapy.search.embedded import Server
 from tests.crawling import EmbeddedPlace, Place
-from tests.replication.histories import PLONE, copied, told
+from tests.replication.histories import PLONE, assert_same_facts, told
 from tests.replication.instances import Breaking, served
 from tests.soak import seed
 
@@ -53,8 +53,7 @@ async def replicate(place: Place, url: str, **arguments: str) -> Any:
 
 def assert_equal(first: Place, second: Place, alias: str = "copy", *, whole: bool = False) -> None:
     with first.store() as store, second.store() as copy:
-        profile = None if whole else PLONE
-        assert copied(copy, profile) == copied(store, profile)
+        assert_same_facts(copy, store, None if whole else PLONE)
         if whole:
             assert told(copy) == told(store)
     assert second.documents(alias) == first.documents("plone")
@@ -118,7 +117,7 @@ async def test_a_rebuilt_source_is_refused_and_copied_anew_when_told_so(
         with way.running() as through:
             assert (await replicate(second, through)).outcome.exit_code == ExitCode.OK
             place.folder.rename(tmp_path / "lost")
-            await place.crawl("pypi", profile="plone", limit="40")
+            await place.crawl("pypi", profile="plone")
             with served(place) as other:
                 way.lead_to(other)
                 refused = await replicate(second, through)
