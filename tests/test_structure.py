@@ -46,7 +46,7 @@ LAYERS = (
     ("lookup", "status", "takeover", "verify", "rebuild", "replica", "schedule"),
     ("web",),
     ("demo",),
-    ("command", "commands"),
+    ("command", "commands", "api"),
     ("settings",),
 )
 RANK = {part: rank for rank, parts in enumerate(LAYERS) for part in parts}

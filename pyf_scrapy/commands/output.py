@@ -38,6 +38,7 @@ _ESCAPES = re.compile(
 )
 _JOINERS = "\u200c\u200d"  # format characters that scripts and emoji need
 _BLANKS = re.compile(r"\s+")
+_NOT_ASCII = re.compile("[^\n -~]+")
 
 
 class ExitCode(IntEnum):
@@ -93,6 +94,11 @@ def print_json(value: Any) -> None:
     plain = msgspec.to_builtins(value, enc_hook=str, str_keys=True)
     text = json.dumps(plain, indent=2, allow_nan=False).replace("\x7f", "\\u007f")
     _write(text + "\n", sys.stdout)
+
+
+def print_json_line(line: bytes) -> None:
+    """Print one line of JSON as `print_json` does: what is not ASCII is escaped."""
+    _write(_NOT_ASCII.sub(lambda found: json.dumps(found[0])[1:-1], line.decode()), sys.stdout)
 
 
 def print_table(

@@ -84,7 +84,7 @@ class Source:
         return chain(self._head(), self._changes(cursor, self.store.position(), facts=facts))
 
     def facts(self) -> Iterator[bytes]:
-        """The lines of all projects by name, and no others."""
+        """The lines of all projects by name, and no others; each as it is when its line is made."""
         last = ""
         while found := self.store.projects_after(last, _NAMES):
             for _, line in self._lines(found, self._is_copied, _nothing):

@@ -18,6 +18,7 @@ from pyf_scrapy.store.part import (
     next_change,
     note,
     rise,
+    touch,
     without_repeats,
 )
 from pyf_scrapy.store.records import ACTIVE, REMOVED, VANISHED, PageSaid, Standing, Verified
@@ -99,6 +100,7 @@ class Standings(StorePart):
             are_packages = connection.execute(_ARE_PACKAGES, {"names": some}).scalars().all()
             known |= known_standings(connection, are_packages)
         changed, rows, notes, rising = [], [], [], []
+        seen: list[str] = []
         for one, name in zip(verified, names, strict=True):
             before = known.get(name)
             event = None
@@ -107,11 +109,14 @@ class Standings(StorePart):
                 if one.page is not None:
                     now, event = _marked(now, one.page)
                 rows.append(asdict(now))
+                if (before.status, before.reason) != (now.status, now.reason):
+                    seen.append(name)  # also "active" instead of unknown, which is no event
             if event is not None:
                 rising.append(name)
                 notes.append(note(one.at, name, event))
             changed.append(event is not None)
         execute(connection, self._database.upsert(standings), rows)
+        touch(connection, seen)
         rise(connection, rising)
         execute(connection, NOTE, notes)
         return changed

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from msgspec import structs
+from msgspec import structs, to_builtins
 
 from pyf_scrapy.metadata.repository_proof import Proof
 from pyf_scrapy.parsers.records import Vulnerability
@@ -135,3 +135,19 @@ def copied(store: Store, profile: Profile | None = None) -> dict[str, CopiedProj
 def told(store: Store) -> list[tuple[Any, ...]]:
     """The events of a store without their numbers."""
     return [event[1:] for event in store.events()]
+
+
+def unequal(one: Any, other: Any, path: str = "") -> Iterator[str]:
+    """Where two values differ: "a-b/package/serial: 1, 2"."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        for key in sorted({*one, *other}):
+            yield from unequal(one.get(key), other.get(key), f"{path}/{key}")
+    elif one != other:
+        yield f"{path}: {str(one)[:80]}, {str(other)[:80]}"
+
+
+def assert_same_facts(copy: Store, store: Store, profile: Profile | None = None) -> None:
+    """A copy knows what its source does."""
+    one, other = (to_builtins(copied(of, profile)) for of in (copy, store))
+    differing = list(unequal(one, other))
+    assert not differing, differing[:5]

@@ -19,7 +19,7 @@ from pyf_scrapy.replication.lines import EventLine, PageEnd, decode
 from pyf_scrapy.replication.source import Source
 from pyf_scrapy.store import Store
 from pyf_scrapy.store.copies import CopiedProject
-from tests.replication.histories import KEYS, NAMES, PLONE, Life, copied, facts, take, told
+from tests.replication.histories import KEYS, NAMES, PLONE, Life, assert_same_facts, copied, facts, take, told
 from tests.store import samples
 from tests.store.databases import connected
 
@@ -49,7 +49,8 @@ def brought_up_to_date(store: Store, copy: Store, profile: Profile | None = None
 
 def assert_equal(store: Store, copy: Store, profile: Profile | None = None) -> None:
     copy.purge_forgotten()
-    assert copied(copy) == copied(store, profile)
+    assert copied(copy).keys() == copied(store, profile).keys(), "and nothing else"
+    assert_same_facts(copy, store, profile)
 
 
 def cut_off_and_resumed(store: Store, copy: Store, profile: Profile | None, life: Life, times: int) -> None:
