@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from pyf_scrapy.exceptions import LimitError
+from pyf_scrapy.exceptions import LimitError, UsageProblem
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -27,6 +27,9 @@ _BURST = 5.0
 _MOST_CLIENTS = 10_000
 #: The hosts of a browser on this machine. A page of a stranger's name that leads here is refused.
 _LOCAL = ("localhost", "127.0.0.1", "[::1]")
+
+#: The methods of what is only shown.
+READING = ["GET", "HEAD"]
 
 #: Nothing of another origin is loaded, framed or sent to, and nothing in a page may run or style itself.
 CONTENT_SECURITY_POLICY = "; ".join(
@@ -65,9 +68,14 @@ class WebSettings:
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> WebSettings:
-        """Read them from the project's settings."""
+        """Read them from the project's settings. Raises UsageProblem where SERVE_URL has a path."""
+        url = str(settings.get("SERVE_URL") or "").rstrip("/")
+        if urlsplit(url).path:
+            raise UsageProblem(
+                f"SERVE_URL={url[:100]!r}: the pages stand at the root; give it without a path"
+            )
         return cls(
-            url=settings.get("SERVE_URL") or None,
+            url=url or None,
             proxies=tuple(str(settings.get("SERVE_PROXIES") or "").replace(",", " ").split()),
             rate=float(settings["SERVE_RATE"]),
             streams=int(settings["SERVE_STREAMS"]),
