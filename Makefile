@@ -35,17 +35,21 @@ demo: setup
 	@$(CLEAN) $(BIN)/scrapy demo
 
 # Compiled code is kept, whatever the caller's environment says: the tests start hundreds of Python processes.
-TESTED = $(CLEAN) PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
+# Their files are removed at the end; `pytest` without make keeps them in the usual place.
+define pytest
+@root=$$(mktemp -d "$$($(BIN)/python -m tests.folder)/t.XXXXXX") && trap 'rm -rf "$$root"' EXIT INT TERM && \
+	$(CLEAN) PYTHONDONTWRITEBYTECODE= PYTEST_DEBUG_TEMPROOT="$$root" \
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
+endef
 
 # The rules of staying in sync are the only part whose every branch must be tested; measuring all costs half as
 # much time again.
 test: setup-test
-	@$(TESTED) --ignore tests/sync
-	@$(TESTED) tests/sync \
-		--cov=pyf_scrapy/sync --cov-report=term --cov-fail-under=100
+	$(pytest) --ignore tests/sync
+	$(pytest) tests/sync --cov=pyf_scrapy/sync --cov-report=term --cov-fail-under=100
 
 coverage: setup-test
-	@$(TESTED) --cov --cov-report=term --cov-fail-under=90
+	$(pytest) --cov --cov-report=term --cov-fail-under=90
 
 # make soak [PARTS="parsers/fuzzing kill"] [PYF_SEED=1] [PYF_FUZZ_SECONDS=3600]
 soak: setup-test
