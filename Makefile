@@ -59,8 +59,8 @@ soak: setup-test
 # make bench [CASES="sweep members"] [ROUNDS=5] [DOCUMENTS=5000]
 bench: setup-bench
 	@$(CLEAN) $(BIN)/python -m benchmarks $(CASES) $(if $(ROUNDS),--rounds $(ROUNDS)) \
-		$(if $(DOCUMENTS),--documents $(DOCUMENTS))
-	@$(BIN)/python -m tests.readme_tables
+		$(if $(DOCUMENTS),--documents $(DOCUMENTS)); \
+		code=$$?; $(BIN)/python -m tests.readme_tables && exit $$code
 
 lint: setup-test
 	@$(BIN)/ruff check .

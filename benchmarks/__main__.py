@@ -26,7 +26,7 @@ CASES: tuple[type[Case], ...] = (
 
 
 def main() -> int:
-    """Runs what the command line names, all without a name; 1 when something did not hold."""
+    """Runs what the command line names, or all; 1 when a case failed or something did not hold."""
     kinds = {kind.name: kind for kind in CASES}
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks", description="Measures; see benchmarks/results."
@@ -38,6 +38,9 @@ def main() -> int:
     given = parser.parse_args()
     if unknown := set(given.cases) - kinds.keys():
         parser.error(f"unknown case {', '.join(sorted(unknown))}; known: {', '.join(kinds)}")
+    for option, value in (("--rounds", given.rounds), ("--documents", given.documents)):
+        if value is not None and value < 1:
+            parser.error(f"{option} {value}: use 1 or more")
     missed = False
     with (
         tempfile.TemporaryDirectory(prefix="pyf-bench-") as folder,
@@ -48,7 +51,8 @@ def main() -> int:
                 result = run_case(kinds[name], bench, lambda line: print(line, flush=True))
             except BenchmarkError as error:
                 print(f"{name}: {error}", file=sys.stderr)
-                return 1
+                missed = True
+                continue
             write(given.results, [result], list(kinds))
             for claim in result.claims:
                 print(f"{name}: {sentence(claim)}")
