@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 
 from msgspec import Struct
 
 from pyf_scrapy.metadata.versions import sortable
 from pyf_scrapy.parsers.project_json import File, Metadata, ProjectRecord
 
+_KEPT = 256
+_LONGEST_KEPT = 10_000  # characters
 _NUMBERS = re.compile(r"[0-9]+(\.[0-9]+)*")
 
 
@@ -70,18 +73,14 @@ def framework_versions(classifiers: Iterable[str]) -> tuple[str, ...]:
     "Framework :: Django CMS :: 3.11" is "Django CMS 3.11"; of a longer path the last name counts
     ("Framework :: Jupyter :: JupyterLab :: 4" is "JupyterLab 4"). What does not end with numbers names none.
     """
-    paths = (_path(classifier) for classifier in classifiers)
-    return _ordered((path[-2], path[-1]) for path in paths if len(path) > 2 and path[0] == "Framework")
+    given = tuple(classifiers)
+    return _framework_versions(given) if _is_short(given) else _find_framework_versions(given)
 
 
 def python_versions(classifiers: Iterable[str]) -> tuple[str, ...]:
     """Return the Python versions that classifiers name ("Python 3", "Python 3.11"), the newest last."""
-    paths = (_path(classifier) for classifier in classifiers)
-    return _ordered(
-        ("Python", path[-1])
-        for path in paths
-        if len(path) == 3 and path[:2] == ["Programming Language", "Python"]
-    )
+    given = tuple(classifiers)
+    return _python_versions(given) if _is_short(given) else _find_python_versions(given)
 
 
 def latest_for(releases: Sequence[Release]) -> dict[str, tuple[str, ...]]:
@@ -149,6 +148,30 @@ def _partial_metadata(
     return Metadata(
         name=project.name, version=version, requires_python=next(requirements, None), yanked=yanked
     )
+
+
+def _find_framework_versions(classifiers: tuple[str, ...]) -> tuple[str, ...]:
+    paths = map(_path, classifiers)
+    return _ordered((path[-2], path[-1]) for path in paths if len(path) > 2 and path[0] == "Framework")
+
+
+def _find_python_versions(classifiers: tuple[str, ...]) -> tuple[str, ...]:
+    paths = map(_path, classifiers)
+    return _ordered(
+        ("Python", path[-1])
+        for path in paths
+        if len(path) == 3 and path[:2] == ["Programming Language", "Python"]
+    )
+
+
+# Asked several times about each release, and those of a package mostly have the same classifiers.
+_framework_versions = lru_cache(_KEPT)(_find_framework_versions)
+_python_versions = lru_cache(_KEPT)(_find_python_versions)
+
+
+def _is_short(classifiers: tuple[str, ...]) -> bool:
+    """Others are not kept, so that hostile ones cannot fill the memory."""
+    return sum(map(len, classifiers)) <= _LONGEST_KEPT
 
 
 def _path(classifier: str) -> list[str]:

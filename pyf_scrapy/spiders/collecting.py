@@ -200,11 +200,12 @@ class Collector:
 
     def _stored(self, name: str) -> dict[str, _Stored]:
         """The releases that the store has, with their files."""
-        package = self.session.store.load_package(name)
-        if package is None:
+        store = self.session.store
+        record = next(store.latest_records([name]), None)
+        if record is None:
             return {}
-        files = package.project.files or {}
-        versions = self.session.store.stored_versions(name)
+        files = record.files or {}
+        versions = store.stored_versions(name)
         return {version: _Stored(known, files.get(version, ())) for version, known in versions.items()}
 
     async def _not_found(self, ask: Ask) -> Collected:

@@ -9,7 +9,7 @@ import math
 import time
 from array import array
 from collections.abc import AsyncIterator, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from packaging.utils import canonicalize_name
 from scrapy import Request, signals
@@ -22,11 +22,13 @@ from pyf_scrapy.spiders import arguments
 from pyf_scrapy.spiders.asking import Ask
 from pyf_scrapy.spiders.base import PackageSpider
 from pyf_scrapy.spiders.index import Index, removals_refused
-from pyf_scrapy.spiders.shared_work import SharedWork
 from pyf_scrapy.store.index_file import NO_SERIAL, IndexFile
 from pyf_scrapy.sync.removal import SECOND_INDEX, IndexVerdict, is_tombstone
 from pyf_scrapy.sync.staleness import Promise
 from pyf_scrapy.sync.work_list import WorkList, work_list
+
+if TYPE_CHECKING:
+    from pyf_scrapy.spiders.shared_work import SharedWork
 
 logger = logging.getLogger(__name__)
 
@@ -76,7 +78,9 @@ class PypiSpider(PackageSpider):
         """Work through the difference; with REDIS_URL together with all who do the same."""
         self._impatient = await asyncio.to_thread(self._stuck)
         if self.session.shared:
-            from pyf_scrapy.queue.sharing import SharedQueue  # with redis, which takes its time
+            # With redis, which takes its time.
+            from pyf_scrapy.queue.sharing import SharedQueue
+            from pyf_scrapy.spiders.shared_work import SharedWork
 
             url = redis_url(self.settings)
             assert url is not None, "the session is shared by it"

@@ -9,12 +9,14 @@ import time
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from pyf_scrapy.exceptions import ParseError, QueueError
 from pyf_scrapy.queue.messages import Message, decode
-from pyf_scrapy.queue.sharing import SharedQueue
 from pyf_scrapy.spiders.base import PackageSpider
+
+if TYPE_CHECKING:
+    from pyf_scrapy.queue.sharing import SharedQueue
 
 logger = logging.getLogger(__name__)
 

@@ -77,7 +77,7 @@ class ClassifierCodec:
             return lambda packed: None
         numbers = (b"[%b]%b" % (b"".join(first), re.escape(rest)) for rest, first in by_rest.items())
         # Behind the last byte of another number, or in front.
-        return lru_cache(_MEMO)(re.compile(rb"(?<![\x80-\xff])(?:%b)" % b"|".join(numbers)).search)
+        return re.compile(rb"(?<![\x80-\xff])(?:%b)" % b"|".join(numbers)).search
 
     def matcher(self, profile: Profile) -> Callable[[str, bytes], bool]:
         """A function of (normalized name, packed classifiers): whether the profile takes the project.
