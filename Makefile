@@ -7,10 +7,11 @@ BIN := $(VENV)/bin
 # Neither .env nor service variables of the caller may reach the demo or the tests.
 CLEAN = env $$(env | sed -nE 's/^((TYPESENSE|IMPORT|PYPI|PYPISTATS|PYF|GITHUB|REDIS|RENDER|INDEX|RSS|RUNS|STALE|STATUS|CLICKPY|DOWNLOADS|SCRAPY|SCRAPYD|SCHEDULE|CELERY)_[A-Z_]+|DATABASE_URL(_FILE)?|DEFAULT_PROFILE|PROFILES_FILE|DESCRIPTIONS|USER_AGENT_CONTACT)=.*/-u \1/p') PYF_ENV_FILE=
 
-.PHONY: setup setup-test demo test coverage soak lint secrets clean
+.PHONY: setup setup-test setup-bench demo test coverage soak bench lint secrets clean
 
 setup: $(VENV)/.installed
 setup-test: $(VENV)/.installed-test
+setup-bench: $(VENV)/.installed-bench
 
 $(VENV)/.installed: requirements.txt constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -23,6 +24,11 @@ $(VENV)/.installed: requirements.txt constraints.txt
 $(VENV)/.installed-test: $(VENV)/.installed requirements-test.txt
 	@echo "Installing what requirements-test.txt lists into $(VENV) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-test.txt -c constraints.txt
+	@touch $@
+
+$(VENV)/.installed-bench: $(VENV)/.installed requirements-bench.txt
+	@echo "Installing what requirements-bench.txt lists into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-bench.txt -c constraints.txt
 	@touch $@
 
 demo: setup
@@ -42,6 +48,12 @@ coverage: setup-test
 soak: setup-test
 	@$(CLEAN) $(foreach name,PYF_SEED PYF_FUZZ_SECONDS PYF_REAL_DATA,$(if $($(name)),$(name)='$($(name))')) \
 		$(BIN)/python -m tests.soak $(PARTS)
+
+# make bench [CASES="sweep members"] [ROUNDS=5] [DOCUMENTS=5000]
+bench: setup-bench
+	@$(CLEAN) $(BIN)/python -m benchmarks $(CASES) $(if $(ROUNDS),--rounds $(ROUNDS)) \
+		$(if $(DOCUMENTS),--documents $(DOCUMENTS))
+	@$(BIN)/python -m tests.readme_tables
 
 lint: setup-test
 	@$(BIN)/ruff check .

@@ -19,6 +19,7 @@ from scrapy.settings import Settings
 from scrapy.spiderloader import get_spider_loader
 
 import pyf_scrapy.commands
+from benchmarks import report
 from pyf_scrapy.command import ActionCommand
 from pyf_scrapy.commands.output import ExitCode
 from pyf_scrapy.extensions.outcome import FIGURES
@@ -404,6 +405,17 @@ def _rules() -> str:
     )
 
 
+def _speed() -> str:
+    return table(
+        ("case", "what", "median", "asked for"),
+        (
+            (f"`{result.name}`", claim.text, report.number(claim.value), report.demand(claim))
+            for result in report.read(report.RESULTS)
+            for claim in result.claims
+        ),
+    )
+
+
 TABLES: Mapping[str, Callable[[], str]] = {
     "profiles": _profiles,
     "profile keys": _profile_keys,
@@ -418,6 +430,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "rules": _rules,
     "figures": _figures,
     "exit codes": _exit_codes,
+    "speed": _speed,
 }
 
 _MARKED = re.compile(r"(<!-- table: ([a-z ]+) -->\n).*?(<!-- end -->)", re.DOTALL)

@@ -365,7 +365,13 @@ class TestRequirements:
         assert not [name for name, (_, reason) in lines.items() if not reason]
 
     @pytest.mark.parametrize(
-        "file", ["requirements.txt", "requirements-postgresql.txt", "requirements-test.txt"]
+        "file",
+        [
+            "requirements.txt",
+            "requirements-bench.txt",
+            "requirements-postgresql.txt",
+            "requirements-test.txt",
+        ],
     )
     def test_every_one_is_pinned_within_its_bounds(self, file: str) -> None:
         """`make` installs what was tested, today and in a year."""

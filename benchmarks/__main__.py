@@ -1,0 +1,60 @@
+"""`python -m benchmarks [CASE ...]`: runs cases and writes what they came to."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+
+from benchmarks.case import Bench, Case
+from benchmarks.cases.importing import Importing
+from benchmarks.cases.increment import Increment, Memory
+from benchmarks.cases.members import Members
+from benchmarks.cases.profiles import Profiles
+from benchmarks.cases.refresh import Refresh
+from benchmarks.cases.search import Search
+from benchmarks.cases.sweep import OnePercent, Sweep
+from benchmarks.cases.workers import Workers
+from benchmarks.figures import BenchmarkError
+from benchmarks.report import RESULTS, sentence, write
+from benchmarks.running import run_case
+
+CASES: tuple[type[Case], ...] = (
+    *(Sweep, OnePercent, Members, Increment, Profiles, Refresh, Importing, Memory, Workers, Search),
+)
+
+
+def main() -> int:
+    """Runs what the command line names, all without a name; 1 when something did not hold."""
+    kinds = {kind.name: kind for kind in CASES}
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", description="Measures; see benchmarks/results."
+    )
+    parser.add_argument("cases", nargs="*", metavar="CASE", help=f"some of {', '.join(kinds)}; default: all")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds of each contender (default: 5)")
+    parser.add_argument("--documents", type=int, help="another size than the case's own")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the results")
+    given = parser.parse_args()
+    if unknown := set(given.cases) - kinds.keys():
+        parser.error(f"unknown case {', '.join(sorted(unknown))}; known: {', '.join(kinds)}")
+    missed = False
+    with (
+        tempfile.TemporaryDirectory(prefix="pyf-bench-") as folder,
+        Bench(Path(folder), rounds=given.rounds, documents=given.documents) as bench,
+    ):
+        for name in given.cases or kinds:
+            try:
+                result = run_case(kinds[name], bench, lambda line: print(line, flush=True))
+            except BenchmarkError as error:
+                print(f"{name}: {error}", file=sys.stderr)
+                return 1
+            write(given.results, [result], list(kinds))
+            for claim in result.claims:
+                print(f"{name}: {sentence(claim)}")
+                missed |= not claim.holds
+    return int(missed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

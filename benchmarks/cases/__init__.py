@@ -1,0 +1,1 @@
+"""The cases. Each says what is compared, proves that all of it was done, and what must hold."""
