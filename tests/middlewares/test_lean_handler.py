@@ -1,4 +1,4 @@
-"""Our own client against real sockets: whatever a server does, a crawl gets an answer or an error with a name.
+"""Our own client against real sockets: whatever a server does, a crawl gets an answer or a named error.
 
 What it must not do is hang, fill the memory, believe half an answer, or send a token to a stranger.
 """
