@@ -22,7 +22,8 @@ def urls(scheduler: SupplyScheduler, most: int) -> list[str]:
 
 
 async def test_what_waits_comes_before_what_is_supplied() -> None:
-    scheduler, made = SupplyScheduler(), []
+    scheduler = SupplyScheduler()
+    made: list[int] = []
     used_up = scheduler.supply(requests(3, made))
     assert urls(scheduler, 1) == ["data:,0"]
     for name in "ab":
@@ -34,7 +35,8 @@ async def test_what_waits_comes_before_what_is_supplied() -> None:
 
 
 async def test_no_request_is_made_before_it_is_wanted() -> None:
-    scheduler, made = SupplyScheduler(), []
+    scheduler = SupplyScheduler()
+    made: list[int] = []
     scheduler.supply(requests(1_000_000, made))
     urls(scheduler, 5)
     assert made == [0, 1, 2, 3, 4]

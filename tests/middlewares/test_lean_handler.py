@@ -18,6 +18,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -93,7 +94,7 @@ def closing_after(data: bytes) -> Reply:
     return lambda writer, number: then_closes(writer, data)
 
 
-async def error_of(wire: Wire | str, **settings: object) -> str:
+async def error_of(wire: Wire | str, **settings: Any) -> str:
     """The name of the error that asking once comes to."""
     url = wire if isinstance(wire, str) else f"{wire.url}/"
     spider, _ = await ask([url], PYPI_MAX_RETRIES=0, **settings)
@@ -101,7 +102,7 @@ async def error_of(wire: Wire | str, **settings: object) -> str:
     return spider.errors[url]
 
 
-async def answers(*requests: Request, **settings: object) -> list[Response]:
+async def answers(*requests: Request, **settings: Any) -> list[Response]:
     """The answers to requests that are sent one after another; raises what one of them raises."""
     found: list[Response] = []
     errors: list[Exception] = []
