@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 _unpacker: Callable[[int], Any] = zlib.decompressobj
-_errors: tuple[type[Exception], ...] = (zlib.error,)
+_errors: tuple[Any, ...] = (zlib.error,)
 with suppress(ImportError):  # else there is no wheel for this machine
     from isal import isal_zlib  # the same interface, in half the time
 
