@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import gzip
 import ipaddress
+import re
 import socket
 import ssl
 import subprocess
@@ -29,6 +30,7 @@ from scrapy import Request
 from scrapy.exceptions import DownloadFailedError
 from scrapy.http import Response
 
+from pyf_scrapy.middlewares.http_connection import KEPT
 from tests.checkout import CHECKOUT
 from tests.middlewares.site import AskingSpider, ask
 
@@ -329,6 +331,15 @@ class TestWhatIsSaid:
             (answer,) = await answers(request)
         assert answer.headers.to_string() == b"Retry-After: 3"
         assert 0 < request.meta["download_latency"] < 10
+
+    def test_each_header_that_is_read_by_name_is_kept(self) -> None:
+        """Else its reader finds nothing, and nobody notices."""
+        reading = re.compile(r"""(?:response\.headers\.get\(b?|named\.get\()["']([A-Za-z-]+)["']""")
+        files = [*(CHECKOUT / "pyf_scrapy").glob("*/*.py")]
+        texts = [file.read_text() for file in files if file.parent.name not in ("replica", "verify")]
+        read = {name.lower().encode() for text in texts for name in reading.findall(text)}
+        assert len(read) >= 8
+        assert read <= KEPT
 
     async def test_what_is_sent_is_what_was_asked_for_and_who_asks(self) -> None:
         async with speaking(OK) as wire:
