@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import zlib
-from typing import Final
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, Final
 
-try:  # the same interface, three times as fast
-    from isal import isal_zlib
-except ImportError:  # no wheel for this machine
-    _decompressobj = zlib.decompressobj
-    _ERRORS: tuple[type[Exception], ...] = (zlib.error,)
-else:
-    _decompressobj = isal_zlib.decompressobj
-    _ERRORS = (zlib.error, isal_zlib.error)
+_unpacker: Callable[[int], Any] = zlib.decompressobj
+_errors: tuple[Any, ...] = (zlib.error,)
+with suppress(ImportError):  # else there is no wheel for this machine
+    from isal import isal_zlib  # the same interface, in half the time
+
+    _unpacker, _errors = isal_zlib.decompressobj, (isal_zlib.IsalError,)
 
 #: Members of one body (RFC 1952, 2.2: they follow each other); servers send one.
 MOST_MEMBERS: Final = 16
@@ -31,12 +31,12 @@ def gunzip(data: bytes, limit: int) -> bytes:
     Raises TooLargeError, EOFError when it is cut off, ValueError when it is no gzip file.
     """
     left = limit or _UNLIMITED
-    parts = []
+    parts: list[bytes] = []
     for _ in range(MOST_MEMBERS):
-        member = _decompressobj(_WITH_GZIP_HEADER)
+        member = _unpacker(_WITH_GZIP_HEADER)
         try:
-            part = member.decompress(data, left + 1)
-        except _ERRORS as error:
+            part: bytes = member.decompress(data, left + 1)
+        except _errors as error:
             raise ValueError(f"no gzip file: {error}") from error
         left -= len(part)
         if left < 0:

@@ -167,14 +167,10 @@ def parse_outline(body: bytes) -> ProjectOutline:
         )
 
 
-def parse_project(body: bytes, *, with_files: bool = True) -> ProjectRecord:
-    """Read the answer of /pypi/NAME/json.
-
-    `with_files=False` skips `releases` (nine tenths of a large document): enough to judge membership.
-    Raises ParseError only.
-    """
+def parse_project(body: bytes) -> ProjectRecord:
+    """Read the answer of /pypi/NAME/json. Raises ParseError only."""
     with wire.parsing(_PROJECT):
-        document = _whole.decode(body) if with_files else _head.decode(body)
+        document = _whole.decode(body)
         metadata = _metadata(_PROJECT, document.info)
         ownership = wire.optional(_ownership, document.ownership)
         return ProjectRecord(
@@ -183,7 +179,7 @@ def parse_project(body: bytes, *, with_files: bool = True) -> ProjectRecord:
             version=metadata.version,
             serial=wire.count(document.last_serial),
             metadata=metadata,
-            files=_files_by_version(document) if isinstance(document, _Whole) else None,
+            files=_files_by_version(document),
             latest_files=_file_list(_PROJECT, document.urls),
             vulnerabilities=_vulnerability_list(document.vulnerabilities),
             organization=wire.text(ownership.organization) if ownership else None,

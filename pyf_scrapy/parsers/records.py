@@ -102,6 +102,11 @@ class ProjectRecord(msgspec.Struct, frozen=True):
     organization: str | None = None
     roles: tuple[Role, ...] | None = None
 
+    @property
+    def outline(self) -> ProjectOutline:
+        """What decides whether it belongs to a profile."""
+        return ProjectOutline(self.name, self.normalized_name, self.serial, self.metadata.classifiers)
+
 
 class ReleaseRecord(msgspec.Struct, frozen=True):
     """One release by its own JSON."""

@@ -108,11 +108,10 @@ class Collector:
         """
         record = await OtherWay(self.session.store, self.pypi).record(ask)
         self.count("pyf/projects/round")
-        serial, promised, classifiers = record.serial or 0, ask.promise.serial, record.metadata.classifiers
-        profiles = self._matching(ask.name, classifiers)
+        serial, promised = record.serial or 0, ask.promise.serial
+        profiles = self._matching(ask.name, record.metadata.classifiers)
         if not profiles:
-            outline = ProjectOutline(record.name, record.normalized_name, record.serial, classifiers)
-            return _stranger(outline, serial, promised)
+            return _stranger(record.outline, serial, promised)
         return await self._item(record, serial, profiles, promised=promised, etag=None, kept=True)
 
     async def _item(

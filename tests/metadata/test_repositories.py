@@ -567,7 +567,7 @@ def test_real_packages_find_their_repository(real_data: Path) -> None:
     asked, missed = 0, []
     for body in real_documents(real_data):
         try:
-            metadata = parse_project(body, with_files=False).metadata
+            metadata = parse_project(body).metadata
         except ParseError:
             continue
         urls = [url for label, url in (metadata.project_urls or {}).items() if rank(label)[0] is Kind.SOURCE]

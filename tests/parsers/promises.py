@@ -38,7 +38,14 @@ from pyf_scrapy.parsers.github import (
 )
 from pyf_scrapy.parsers.github_graphql import MAX_ALIASES, parse_batch, repository_query
 from pyf_scrapy.parsers.names import package_names
-from pyf_scrapy.parsers.project_json import File, Metadata, ProjectRecord, parse_project, parse_release
+from pyf_scrapy.parsers.project_json import (
+    File,
+    Metadata,
+    ProjectRecord,
+    parse_outline,
+    parse_project,
+    parse_release,
+)
 from pyf_scrapy.parsers.provenance import parse_provenance
 from pyf_scrapy.parsers.pypistats import parse_recent
 from pyf_scrapy.parsers.records import DownloadCounts
@@ -130,13 +137,12 @@ def check_files(files: Iterable[File]) -> None:
 
 def read_project(body: bytes, _: Path) -> bool:
     project = tried(lambda: parse_project(body), ParseError)
-    head = tried(lambda: parse_project(body, with_files=False), ParseError)
-    if head is not None:
-        assert head.files is None
-        check_storable(head)
+    outline = tried(lambda: parse_outline(body), ParseError)
+    if outline is not None:
+        check_storable(outline)
     if project is None:
         return False
-    assert head == msgspec.structs.replace(project, files=None), "membership depends on the files"
+    assert outline == project.outline, "membership depends on what the outline leaves out"
     check_storable(project)
     check_name(project.name, project.normalized_name)
     check_version(project.version)
@@ -456,7 +462,13 @@ def read_env(body: bytes, folder: Path) -> bool:
 
 
 READERS: Final = (
-    Reader("project JSON", "project_json", (parse_project, combine, listed_versions), read_project, 5),
+    Reader(
+        "project JSON",
+        "project_json",
+        (parse_project, parse_outline, combine, listed_versions),
+        read_project,
+        5,
+    ),
     Reader("release JSON", "release_json", (parse_release,), read_release, 2),
     Reader("simple index", "simple_index", (parse_index,), read_index, 2),
     Reader("simple page", "simple_page", (parse_simple_page, files_by_version), read_page, 4),

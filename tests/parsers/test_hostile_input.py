@@ -23,16 +23,12 @@ from pyf_scrapy.parsers import wire
 from pyf_scrapy.parsers.clickpy import parse_bulk
 from pyf_scrapy.parsers.github import parse_contributors, parse_message, parse_repository
 from pyf_scrapy.parsers.github_graphql import parse_batch
-from pyf_scrapy.parsers.project_json import parse_project, parse_release
+from pyf_scrapy.parsers.project_json import parse_outline, parse_project, parse_release
 from pyf_scrapy.parsers.provenance import Publisher, parse_provenance
 from pyf_scrapy.parsers.pypistats import parse_recent
 from pyf_scrapy.parsers.records import Contributor, DownloadCounts
 from pyf_scrapy.parsers.rss import FeedEntry, parse_feed
 from pyf_scrapy.parsers.simple_index import SimplePage, files_by_version, parse_index, parse_simple_page
-
-
-def parse_head(body: bytes) -> Any:
-    return parse_project(body, with_files=False)
 
 
 class Feed(msgspec.Struct):
@@ -63,7 +59,7 @@ def parse_downloads(body: bytes) -> Any:
 
 PARSERS: tuple[Callable[[bytes], Any], ...] = (
     parse_project,
-    parse_head,
+    parse_outline,
     parse_release,
     parse_index,
     parse_simple_page,

@@ -1,0 +1,73 @@
+"""Work that is not lost, not done twice, and of which no more is in memory than is under way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from scrapy import Request
+
+from pyf_scrapy.scheduler import SupplyScheduler
+
+
+def requests(count: int, made: list[int]) -> Iterator[Request]:
+    for number in range(count):
+        made.append(number)
+        yield Request(f"data:,{number}")
+
+
+def urls(scheduler: SupplyScheduler, most: int) -> list[str]:
+    found = (scheduler.next_request() for _ in range(most))
+    return [request.url for request in found if request is not None]
+
+
+async def test_what_waits_comes_before_what_is_supplied() -> None:
+    scheduler = SupplyScheduler()
+    made: list[int] = []
+    used_up = scheduler.supply(requests(3, made))
+    assert urls(scheduler, 1) == ["data:,0"]
+    for name in "ab":
+        assert scheduler.enqueue_request(Request(f"data:,{name}"))
+    assert urls(scheduler, 4) == ["data:,a", "data:,b", "data:,1", "data:,2"]
+    assert not used_up.done()
+    assert scheduler.next_request() is None
+    assert used_up.done()
+
+
+async def test_no_request_is_made_before_it_is_wanted() -> None:
+    scheduler = SupplyScheduler()
+    made: list[int] = []
+    scheduler.supply(requests(1_000_000, made))
+    urls(scheduler, 5)
+    assert made == [0, 1, 2, 3, 4]
+
+
+async def test_the_crawl_does_not_end_while_there_is_any() -> None:
+    scheduler = SupplyScheduler()
+    assert not scheduler.has_pending_requests()
+    scheduler.supply(requests(1, []))
+    assert scheduler.has_pending_requests()
+    urls(scheduler, 2)
+    assert not scheduler.has_pending_requests()
+    scheduler.enqueue_request(Request("data:,"))
+    assert scheduler.has_pending_requests()
+
+
+async def test_the_same_request_may_be_made_twice() -> None:
+    """An answer that is older than promised is asked for again."""
+    scheduler = SupplyScheduler()
+    for _ in range(2):
+        assert scheduler.enqueue_request(Request("data:,x"))
+    assert urls(scheduler, 3) == ["data:,x"] * 2
+
+
+async def test_who_waits_for_the_end_learns_what_went_wrong() -> None:
+    def failing() -> Iterator[Request]:
+        yield Request("data:,")
+        raise OSError("the index is gone")
+
+    scheduler = SupplyScheduler()
+    used_up = scheduler.supply(failing())
+    assert len(urls(scheduler, 3)) == 1
+    with pytest.raises(OSError, match="is gone"):
+        used_up.result()
