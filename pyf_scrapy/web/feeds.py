@@ -76,7 +76,7 @@ def subscriptions(request: Request, site: TheSite, catalogue: TheCatalogue, prof
 
 
 class NewPackages:
-    """The entries of the feeds of new packages, looked for again when a collection has changed. Thread-safe."""
+    """The entries of the feeds of new packages; made anew when a collection has changed. Thread-safe."""
 
     def __init__(self, site: Site) -> None:
         self._site = site

@@ -13,7 +13,7 @@ from packaging.version import InvalidVersion, Version
 from pyf_scrapy.exceptions import NotFoundError
 from pyf_scrapy.profiles import Profile
 from pyf_scrapy.search.calls import searches
-from pyf_scrapy.search.queries import normalize, search, show
+from pyf_scrapy.search.queries import MAX_PER_PAGE, normalize, search, show
 from pyf_scrapy.web.api_models import DOCUMENT_FIELDS, MATCHING, RELEASE_FIELDS
 from pyf_scrapy.web.catalogue import Catalogue, Row
 from pyf_scrapy.web.cursors import decode_cursor, encode_cursor, query_digest
@@ -96,6 +96,7 @@ def release(site: Site, profile: Profile, name: str, version: str | None = None)
         "q": "*",
         "query_by": "name",
         "filter_by": all_of((is_value("name_normalized", normalized), is_value("version_raw", version))),
+        "per_page": MAX_PER_PAGE,
     }
     for hit in site.search(lambda client: searches(client, [search]))[0]["hits"]:
         document = hit["document"]  # the filter compares words
