@@ -36,6 +36,7 @@ def create_app(site: Site, *, host: str = "127.0.0.1") -> FastAPI:
     app.state.new_packages = feeds.NewPackages(site)
     for part in PARTS:
         app.include_router(part.router)
+    app.state.index = state.kept(site)
     app.add_exception_handler(PyfError, _on_error)
     app.add_exception_handler(RequestValidationError, _on_error)
     app.add_exception_handler(HTTPException, _on_error)

@@ -18,7 +18,7 @@ from pyf_scrapy.web.templating import duration, page
 router = APIRouter(include_in_schema=False)
 
 #: To look at a store of all of PyPI takes seconds.
-KEPT = 60.0
+_KEPT = 60.0
 _RUNS = 20
 #: The names of `LimitCheck` for people.
 _CHECKS = {
@@ -46,13 +46,15 @@ def state_of(site: Site) -> State:
     return State(at, overview(site.settings, now=at), run_list(site.settings, _RUNS))
 
 
+def kept(site: Site) -> Kept[State]:
+    """`state_of` for a minute."""
+    return Kept(lambda: state_of(site), _KEPT)
+
+
 @router.get("/status")
 def status(request: Request, site: TheSite) -> Response:
     """Coverage, lag and last runs; at most a minute old."""
-    state = request.app.state
-    if not hasattr(state, "index"):
-        state.index = Kept(lambda: state_of(site), KEPT)
-    at, found, runs = state.index()
+    at, found, runs = request.app.state.index()
     return page(
         request,
         "status.html",

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 import signal
 import socket
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +27,8 @@ from pyf_scrapy.web.serving import serve
 from pyf_scrapy.web.site import Site, opened_site
 from pyf_scrapy.web.templating import cut, duration
 from tests.commands.world import run_in
+from tests.conftest import kill_server
+from tests.web.asking import Client
 from tests.web.world import World
 
 
@@ -34,8 +40,7 @@ def taken() -> Iterator[int]:
 
 
 class TestCommand:
-    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-    def test_it_serves_this_machine_alone_until_it_is_told_to_end(self, world: World, number: int) -> None:
+    def test_it_serves_this_machine_alone_until_it_is_told_to_end(self, world: World) -> None:
         with world.place.popen("serve", "-p", "plone", "--port", "0") as process:
             assert process.stdout is not None
             line = process.stdout.readline()
@@ -45,7 +50,7 @@ class TestCommand:
             assert answer.status_code == 200
             assert "server" not in answer.headers
             assert httpx.get(f"{url}p/django/").status_code == 404
-            process.send_signal(number)
+            process.send_signal(signal.SIGTERM)
             _, errors = process.communicate(timeout=30)
         assert (process.returncode, errors) == (0, "")
 
@@ -70,6 +75,21 @@ class TestCommand:
         ):
             pass
 
+    def test_ctrl_c_ends_it_without_an_error(self, site: Site) -> None:
+        seen: list[int] = []
+
+        def visit(line: str) -> None:
+            def ask() -> None:
+                seen.append(httpx.get(f"{line.split()[-1]}status").status_code)
+                os.kill(os.getpid(), signal.SIGINT)
+
+            threading.Thread(target=ask).start()
+
+        before = signal.getsignal(signal.SIGINT)
+        serve(site, "127.0.0.1", 0, said=visit)
+        assert seen == [200]
+        assert signal.getsignal(signal.SIGINT) is before
+
     def test_a_port_that_is_taken_is_named(self, site: Site, taken: int) -> None:
         said: list[str] = []
         with pytest.raises(PyfError, match=f"port {taken}"):
@@ -77,10 +97,23 @@ class TestCommand:
         assert said == []
 
 
+class TestSearchServer:
+    def test_one_that_was_killed_is_started_again_by_the_next_page(
+        self, world: World, client: Client
+    ) -> None:
+        kill_server(world.place.folder / "typesense")
+        assert client.get("/p/plone/").status_code == 200
+        for _ in range(100):  # on a busy machine it may still be reading its log
+            if "46 packages" in client.get("/p/plone/results").text:
+                return
+            time.sleep(0.1)
+        pytest.fail("it has not all packages")
+
+
 class TestSmallParts:
     def test_a_dear_answer_is_kept_for_its_time(self) -> None:
-        now, made = 0.0, []
-        kept = Kept(lambda: made.append(1) or len(made), 60, clock=lambda: now)
+        now, made = 0.0, itertools.count(1)
+        kept = Kept(lambda: next(made), 60, clock=lambda: now)
         assert [kept(), kept()] == [1, 1]
         now = 60.0
         assert kept() == 2
