@@ -185,8 +185,8 @@ class ValueList(Answer):
 class Lookup(Answer):
     """What to look up: at most 100 names and repositories together are answered."""
 
-    names: list[Name] = Field([], max_length=MAX_ASKED)
-    repositories: list[Text] = Field([], max_length=MAX_ASKED)
+    names: list[Name] = Field(default=[], max_length=MAX_ASKED)
+    repositories: list[Text] = Field(default=[], max_length=MAX_ASKED)
 
 
 class FoundName(Answer):
