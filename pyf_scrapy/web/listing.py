@@ -25,6 +25,7 @@ from pyf_scrapy.web.specifiers import requirement
 Field = Literal["authors", "maintainers", "keywords", "classifiers"]
 
 _HITS = 100  # of a search, read at once
+_NAMED = 500  # packages that the search server can be asked for by name
 _MOST_READ = 2_000  # hits that are looked at for one page: others of them may pass no filter
 _DEEPEST = 20_000  # hits after which a search has no further page
 
@@ -131,10 +132,19 @@ def shown(document: Mapping[str, Any], fields: Iterable[str]) -> dict[str, Any]:
 def _relevant(
     site: Site, profile: Profile, filters: Filters, packages: Mapping[str, Row], tests: Sequence[Test]
 ) -> tuple[Sequence[Row], int, str | None]:
-    """The hits of a search that pass, from the cursor on; how many the words find; the next cursor."""
+    """The hits of a search that pass, from the cursor on; how many the words find; the next cursor.
+
+    Where few packages pass, the words are searched in these alone. Where many do, all hits are looked at.
+    """
     digest = _digest("search", profile, filters)
     start = 0 if filters.cursor is None else int(decode_cursor(filters.cursor, digest, int))
-    names = filters.asked_names()
+    condition = ""
+    if tests:
+        passing = [name for name, row in packages.items() if _passes(row, tests)]
+        if not passing:
+            return [], 0, None
+        if len(passing) <= _NAMED:
+            condition = is_one_of("name_normalized", passing)
     rows: list[Row] = []
     position, found = start, 0
     while position - start < _MOST_READ and position < _DEEPEST:
@@ -146,7 +156,7 @@ def _relevant(
                 filters.q or "",
                 page=page + 1,
                 per_page=_HITS,
-                filter_by=is_one_of("name_normalized", sorted(names)) if names else "",
+                filter_by=condition,
                 facet_by=(),
             )
         )
