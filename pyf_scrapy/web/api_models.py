@@ -153,8 +153,8 @@ class PackageList(Answer):
     """One page of packages."""
 
     found: int = Field(
-        description="How many packages pass on all pages. With `q`, where more than 500 pass the other filters: "
-        "how many the words alone find."
+        description="How many packages pass on all pages. With `q`, where more than 500 pass the other "
+        "filters: how many the words alone find."
     )
     packages: list[PackageSummary]  # type: ignore[valid-type]  # made from the schema
     next: str | None = Field(description="The cursor of the next page; null on the last one.")

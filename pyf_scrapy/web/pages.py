@@ -18,6 +18,7 @@ from pyf_scrapy.web.drawing import health_badge
 from pyf_scrapy.web.package_values import package_values
 from pyf_scrapy.web.packages import latest_document, package_page
 from pyf_scrapy.web.quoting import is_value
+from pyf_scrapy.web.security import READING
 from pyf_scrapy.web.site import Site, TheSite
 from pyf_scrapy.web.templating import page
 
@@ -54,25 +55,25 @@ class Group:
     more: list[Value]
 
 
-@router.get("/")
+@router.api_route("/", methods=READING)
 def start(site: TheSite) -> Response:
     """Lead to the first profile."""
     return RedirectResponse(f"/p/{quote(next(iter(site.profiles)))}/", 307)
 
 
-@router.get("/p/{profile}/")
+@router.api_route("/p/{profile}/", methods=READING)
 def search_page(request: Request, site: TheSite, profile: str) -> Response:
     """Search a profile."""
     return _search(request, site, site.profile(profile), "search.html")
 
 
-@router.get("/p/{profile}/results")
+@router.api_route("/p/{profile}/results", methods=READING)
 def results(request: Request, site: TheSite, profile: str) -> Response:
     """The part of the search page that changes while somebody types."""
     return _search(request, site, site.profile(profile), "results.html")
 
 
-@router.get("/p/{profile}/packages/{name}")
+@router.api_route("/p/{profile}/packages/{name}", methods=READING)
 def package(request: Request, site: TheSite, profile: str, name: str) -> Response:
     """One package; any other spelling leads to the normalized one."""
     found = site.profile(profile)
@@ -82,7 +83,7 @@ def package(request: Request, site: TheSite, profile: str, name: str) -> Respons
     return page(request, "package.html", profile=found, **package_values(shown, found, site.now()))
 
 
-@router.get("/p/{profile}/packages/{name}/badge.svg")
+@router.api_route("/p/{profile}/packages/{name}/badge.svg", methods=READING)
 def badge(site: TheSite, profile: str, name: str) -> Response:
     """The health of a package as an image, for its README."""
     document = latest_document(site, site.profile(profile), name, ("health_score",))
@@ -90,7 +91,7 @@ def badge(site: TheSite, profile: str, name: str) -> Response:
     return Response(drawn, media_type="image/svg+xml", headers={"cache-control": "public, max-age=3600"})
 
 
-@router.get("/p/{profile}/keywords")
+@router.api_route("/p/{profile}/keywords", methods=READING)
 def keywords(request: Request, site: TheSite, profile: str) -> Response:
     """The keywords that most packages of a profile use."""
     found = site.profile(profile)
@@ -101,7 +102,7 @@ def keywords(request: Request, site: TheSite, profile: str) -> Response:
     return page(request, "keywords.html", profile=found, keywords=words)
 
 
-@router.get("/p/{profile}/{kind}")
+@router.api_route("/p/{profile}/{kind}", methods=READING)
 def listing(request: Request, site: TheSite, profile: str, kind: str) -> Response:
     """The packages of an author or a maintainer, or with a keyword: ?name=..."""
     found = site.profile(profile)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from pyf_scrapy.exceptions import LimitError
+from pyf_scrapy.exceptions import LimitError, UsageProblem
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -20,6 +20,8 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
+#: The methods of what is only shown.
+READING = ["GET", "HEAD"]
 #: Bytes of path and query together: the API takes a hundred names or addresses of repositories.
 MAX_TARGET = 60_000
 #: Seconds of allowance that a client may have saved up.
@@ -65,9 +67,14 @@ class WebSettings:
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> WebSettings:
-        """Read them from the project's settings."""
+        """Read them from the project's settings. Raises UsageProblem where SERVE_URL has a path."""
+        url = str(settings.get("SERVE_URL") or "").rstrip("/")
+        if urlsplit(url).path:
+            raise UsageProblem(
+                f"SERVE_URL={url[:100]!r}: the pages stand at the root; give it without a path"
+            )
         return cls(
-            url=settings.get("SERVE_URL") or None,
+            url=url or None,
             proxies=tuple(str(settings.get("SERVE_PROXIES") or "").replace(",", " ").split()),
             rate=float(settings["SERVE_RATE"]),
             streams=int(settings["SERVE_STREAMS"]),

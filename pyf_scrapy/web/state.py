@@ -12,6 +12,7 @@ from fastapi import APIRouter, Request, Response
 from pyf_scrapy.dates import minute
 from pyf_scrapy.status import LimitCheck, Overview, RunLine, overview, run_list
 from pyf_scrapy.web.caching import Kept
+from pyf_scrapy.web.security import READING
 from pyf_scrapy.web.site import Site, TheSite
 from pyf_scrapy.web.templating import duration, page
 
@@ -51,7 +52,7 @@ def kept(site: Site) -> Kept[State]:
     return Kept(lambda: state_of(site), _KEPT)
 
 
-@router.get("/status")
+@router.api_route("/status", methods=READING)
 def status(request: Request, site: TheSite) -> Response:
     """Coverage, lag and last runs; at most a minute old."""
     at, found, runs = request.app.state.index()

@@ -8,6 +8,7 @@ from importlib import resources
 from fastapi import APIRouter, Response
 
 from pyf_scrapy.exceptions import NotFoundError
+from pyf_scrapy.web.security import READING
 
 _TYPES = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml"}
 
@@ -27,7 +28,7 @@ def address(name: str) -> str:
     return f"/static/{VERSION}/{name}"
 
 
-@router.get("/static/{version}/{name}")
+@router.api_route("/static/{version}/{name}", methods=READING)
 def static_file(version: str, name: str) -> Response:
     """One file. Another version is answered with the present one, but not to be kept."""
     if name not in _FILES:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pyf_scrapy.exceptions import LimitError, SearchError, StoreError
+from pyf_scrapy.exceptions import LimitError, SearchError, StoreError, UsageProblem
 from pyf_scrapy.search.keys import list_keys
 from pyf_scrapy.search.queries import search
 from pyf_scrapy.web.application import create_app
@@ -272,6 +272,11 @@ class TestLimits:
         read = WebSettings.from_settings(given_settings)
         assert read == WebSettings(None, ("10.0.0.1", "10.0.0.2"), 5.0, 2)
 
+    def test_an_address_with_a_path_is_refused(self) -> None:
+        given_settings = {"SERVE_URL": "https://index.example/index", "SERVE_RATE": 5.0, "SERVE_STREAMS": 2}
+        with pytest.raises(UsageProblem, match="without a path"):
+            WebSettings.from_settings(given_settings)
+
     def test_only_proxies_that_are_named_are_believed(self, site: Site) -> None:
         from pyf_scrapy.web.serving import configuration
 
@@ -310,6 +315,10 @@ class TestErrors:
         assert Client(app).get("/numbers?limit=x").status_code == 400
         assert Client(app).get("/numbers?limit=x").json()["detail"].startswith("limit: ")
         assert Client(app).get("/streams").headers["retry-after"] == "60"
+
+    @pytest.mark.parametrize("path", ["/", "/p/plone/", "/status", "/static/x/site.css"])
+    def test_whether_it_lives_can_be_asked_without_the_page(self, client: Client, path: str) -> None:
+        assert client.request("HEAD", path).status_code in (200, 307)
 
     @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
     def test_nothing_can_be_sent_to_it(self, client: Client, method: str) -> None:

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from pyf_scrapy.exceptions import PyfError, SearchError, UsageProblem
 from pyf_scrapy.profiles import load_profiles
+from pyf_scrapy.search.keys import delete_key, list_keys
 from pyf_scrapy.web.asked import Asked
 from pyf_scrapy.web.caching import Kept
 from pyf_scrapy.web.drawing import badge, band, bars, health_badge
@@ -108,6 +109,15 @@ class TestSearchServer:
                 return
             time.sleep(0.1)
         pytest.fail("it has not all packages")
+
+    def test_a_key_that_was_deleted_is_made_again_by_the_next_page(
+        self, world: World, client: Client, site: Site
+    ) -> None:
+        own = str(site.search(lambda client: client.config.api_key))
+        with world.place.connection() as connection:
+            (key,) = (key for key in list_keys(connection.client) if own.startswith(key.prefix))
+            delete_key(connection.client, key)
+        assert client.get("/p/plone/").status_code == 200
 
 
 class TestSmallParts:

@@ -29,7 +29,7 @@ OPTIONS = Options(
     only_members=True,
     missing=0,
     empty=0,
-    most_releases=8,
+    most_releases=6,
     now=NOW,
 )
 
