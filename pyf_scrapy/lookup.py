@@ -1,7 +1,8 @@
-"""The way of a command that only reads to a search collection."""
+"""The way of whoever only reads to a search collection, and what helps where there is nothing."""
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -12,6 +13,9 @@ from pyf_scrapy.exceptions import SearchError
 from pyf_scrapy.profiles import Profile
 from pyf_scrapy.search.calls import get, path
 from pyf_scrapy.search.connection import TypesenseSettings, connect
+from pyf_scrapy.search.queries import search
+
+_NEAR = 3  # names offered for one that is unknown
 
 
 @contextmanager
@@ -56,3 +60,10 @@ def maker(collection: str, profiles: Iterable[Profile]) -> str:
     if key is not None:
         return f"scrapy crawl pypi -a profile={key}"
     return f"scrapy crawl project -a names=NAME,NAME -a collection={collection}"
+
+
+def did_you_mean(client: typesense.Client, collection: str, name: str) -> str:
+    """A question that offers packages with a similar name, behind a semicolon; "" where there are none."""
+    found = [row["name"] for row in search(client, collection, name, per_page=_NEAR, facet_by=()).rows]
+    near = difflib.get_close_matches(name, found, n=_NEAR, cutoff=0.5)
+    return f"; did you mean {' or '.join(near)}?" if near else ""

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
-
-import typesense
 
 from pyf_scrapy.command import PyfCommand
 from pyf_scrapy.commands.output import ExitCode, print_json, print_summary, print_table, print_text
 from pyf_scrapy.dates import day
 from pyf_scrapy.exceptions import SearchError
-from pyf_scrapy.lookup import existing_collection
+from pyf_scrapy.lookup import did_you_mean, existing_collection
 from pyf_scrapy.metadata.health.explanation import ADVICE, EXPLAINED, advice, explained
-from pyf_scrapy.search.queries import search, show
+from pyf_scrapy.search.queries import show
 
 #: What a release in the `versions` of the JSON says of itself.
 VERSION_FIELDS = (
@@ -32,7 +29,6 @@ VERSION_FIELDS = (
     "partial",
 )
 _NEWEST = 5  # releases named on the page
-_NEAR = 3  # names offered for one that is unknown
 
 #: `github_proof` in words.
 _PROOFS = {
@@ -65,7 +61,7 @@ class Command(PyfCommand):
             documents = show(client, collection, args[0], all_versions=True)
             if not documents:
                 raise SearchError(
-                    f"no package {args[0]!r} in {collection}{_near(client, collection, args[0])}"
+                    f"no package {args[0]!r} in {collection}{did_you_mean(client, collection, args[0])}"
                 )
         if opts.json:
             print_json(
@@ -81,13 +77,6 @@ class Command(PyfCommand):
         else:
             _print(documents, all_versions=opts.all_versions)
         return ExitCode.OK
-
-
-def _near(client: typesense.Client, collection: str, name: str) -> str:
-    """A question that offers packages with a similar name."""
-    found = [row["name"] for row in search(client, collection, name, per_page=_NEAR, facet_by=()).rows]
-    near = difflib.get_close_matches(name, found, n=_NEAR, cutoff=0.5)
-    return f"; did you mean {' or '.join(near)}?" if near else ""
 
 
 def _print(documents: Sequence[Document], *, all_versions: bool) -> None:

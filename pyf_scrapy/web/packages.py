@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,10 +11,11 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from pyf_scrapy.exceptions import NotFoundError
+from pyf_scrapy.lookup import did_you_mean
 from pyf_scrapy.parsers.records import Role, Vulnerability
 from pyf_scrapy.profiles import Profile
 from pyf_scrapy.search.calls import searches
-from pyf_scrapy.search.queries import LATEST, MAX_PER_PAGE, search, show
+from pyf_scrapy.search.queries import LATEST, MAX_PER_PAGE, show
 from pyf_scrapy.store.records import TAKEN_OVER
 from pyf_scrapy.web.quoting import all_of, has_words, is_one_of
 from pyf_scrapy.web.site import Site
@@ -38,7 +38,6 @@ RELEASE_FIELDS = (
 _DEPENDENT_FIELDS = ("name", "name_normalized", "summary", "health_score", "requires_dist")
 #: Packages that need this one, which are looked at.
 MOST_DEPENDENTS = 100
-_NEAR = 3  # names offered for one that is unknown
 
 
 @dataclass(frozen=True)
@@ -103,7 +102,9 @@ def _page(client: typesense.Client, site: Site, profile: Profile, name: str) -> 
     collection = profile.collection
     found = show(client, collection, name)
     if not found:
-        raise NotFoundError(f"{profile.name} has no package {name[:100]!r}{_near(client, collection, name)}")
+        raise NotFoundError(
+            f"{profile.name} has no package {name[:100]!r}{did_you_mean(client, collection, name)}"
+        )
     latest = found[0]
     normalized = latest["name_normalized"]
     dependents, count = _dependents(client, collection, normalized)
@@ -229,10 +230,3 @@ def _extra(requirement: Requirement) -> str:
         return ""
     words = str(requirement.marker).split('extra == "')
     return words[1].partition('"')[0] if len(words) > 1 else ""
-
-
-def _near(client: typesense.Client, collection: str, name: str) -> str:
-    """A question that offers packages with a similar name."""
-    found = [row["name"] for row in search(client, collection, name, per_page=_NEAR, facet_by=()).rows]
-    near = difflib.get_close_matches(name, found, n=_NEAR, cutoff=0.5)
-    return f"; did you mean {' or '.join(near)}?" if near else ""

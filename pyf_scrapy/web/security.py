@@ -20,8 +20,6 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-#: The methods of what is only shown.
-READING = ["GET", "HEAD"]
 #: Bytes of path and query together: the API takes a hundred names or addresses of repositories.
 MAX_TARGET = 60_000
 #: Seconds of allowance that a client may have saved up.
@@ -29,6 +27,9 @@ _BURST = 5.0
 _MOST_CLIENTS = 10_000
 #: The hosts of a browser on this machine. A page of a stranger's name that leads here is refused.
 _LOCAL = ("localhost", "127.0.0.1", "[::1]")
+
+#: The methods of what is only shown.
+READING = ["GET", "HEAD"]
 
 #: Nothing of another origin is loaded, framed or sent to, and nothing in a page may run or style itself.
 CONTENT_SECURITY_POLICY = "; ".join(

@@ -307,6 +307,15 @@ async def test_bad_input_is_a_problem_that_says_what_is_wrong(
         assert told in answer.json()["detail"]
 
 
+async def test_a_link_that_no_client_takes_is_left_out(served: Filled) -> None:
+    """A hundred long addresses: the cursor in the body leads on."""
+    query = {"limit": 1, "name": ["Pyf.Base", "pyf-any", *(f"nonesuch-{i:0>90}" for i in range(98))]}
+    answer = await get(served, f"{API}/packages", params=query)
+    assert "link" not in answer.headers
+    following = await get(served, f"{API}/packages", params={**query, "cursor": answer.json()["next"]})
+    assert [row["name"] for row in following.json()["packages"]] == ["pyf-any"]
+
+
 async def test_a_cursor_of_another_query_is_refused(served: Filled) -> None:
     """It would leave out packages without a word."""
     cursor = (await get(served, f"{API}/packages?limit=1")).json()["next"]
