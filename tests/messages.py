@@ -27,6 +27,7 @@ WITHOUT_RUN = {
     "status",
     "takeover",
     "verify",
+    "web",
 }
 #: Modules of other parts that no run uses.
 OF_COMMANDS = {"queue/waiting.py", "search/keys.py", "search/queries.py"}

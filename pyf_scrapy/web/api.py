@@ -34,6 +34,7 @@ from pyf_scrapy.web.site import TheSite
 
 PREFIX = "/api/v1"
 MAX_BODY = 64_000  # bytes of a look-up
+_LONGEST_LINK = 8_000  # bytes; not every client takes longer headers
 
 router = APIRouter(prefix=PREFIX)
 
@@ -258,7 +259,9 @@ def _page(request: Request, listing: Listing, name: str) -> Response:
     if listing.next is not None:
         asked = parse_qsl(request.url.query, keep_blank_values=True)
         query = [pair for pair in asked if pair[0] != "cursor"] + [("cursor", listing.next)]
-        headers["link"] = f'<?{urlencode(query)}>; rel="next"'
+        link = f'<?{urlencode(query)}>; rel="next"'
+        if len(link) <= _LONGEST_LINK:
+            headers["link"] = link
     body = {"found": listing.found, name: listing.rows, "next": listing.next}
     return _answer(request, body, headers)
 

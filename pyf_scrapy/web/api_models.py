@@ -153,7 +153,8 @@ class PackageList(Answer):
     """One page of packages."""
 
     found: int = Field(
-        description="How many packages pass on all pages; with `q`, how many the words alone find."
+        description="How many packages pass on all pages. With `q`, where more than 500 pass the other "
+        "filters: how many the words alone find."
     )
     packages: list[PackageSummary]  # type: ignore[valid-type]  # made from the schema
     next: str | None = Field(description="The cursor of the next page; null on the last one.")
@@ -185,8 +186,8 @@ class ValueList(Answer):
 class Lookup(Answer):
     """What to look up: at most 100 names and repositories together are answered."""
 
-    names: list[Name] = Field([], max_length=MAX_ASKED)
-    repositories: list[Text] = Field([], max_length=MAX_ASKED)
+    names: list[Name] = Field(default=[], max_length=MAX_ASKED)
+    repositories: list[Text] = Field(default=[], max_length=MAX_ASKED)
 
 
 class FoundName(Answer):

@@ -117,15 +117,18 @@ class _Collection:
         self._due = 0.0
 
     def packages(self, patience: float) -> Packages:
-        if time.monotonic() < self._due:
+        """What there is; while another thread reads what has changed, what was there before."""
+        if time.monotonic() < self._due or not self._lock.acquire(blocking=not self._states):
             return self._packages
-        with self._lock:
+        try:
             begun = time.monotonic()
             if begun >= self._due:
                 self._refresh()
                 ended = time.monotonic()
                 self._due = ended + max(patience, (ended - begun) * _SHARE if patience else 0)
             return self._packages
+        finally:
+            self._lock.release()
 
     def _refresh(self) -> None:
         states = self._site.store.index_states(self._name)

@@ -16,6 +16,7 @@ from pyf_scrapy.store import Event
 from pyf_scrapy.web.atom import ATOM, OPML, Entry, Subscription, atom, opml
 from pyf_scrapy.web.catalogue import Packages, Row, TheCatalogue
 from pyf_scrapy.web.conditional import conditional
+from pyf_scrapy.web.security import READING
 from pyf_scrapy.web.site import Site, TheSite
 
 router = APIRouter(prefix="/feeds", include_in_schema=False)
@@ -25,10 +26,9 @@ ENTRIES = 50
 _EVENTS = 5_000
 #: Seconds between a package's first upload and the crawl that found it, up to which the crawl is the news.
 NEW_FOR = 14 * 86_400
-_METHODS = ["GET", "HEAD"]
 
 
-@router.api_route("/{profile}/{kind}.atom", methods=_METHODS)
+@router.api_route("/{profile}/{kind}.atom", methods=READING)
 def news(
     request: Request,
     site: TheSite,
@@ -56,7 +56,7 @@ def news(
     return conditional(request, body, ATOM)
 
 
-@router.api_route("/{profile}/releases.opml", methods=_METHODS)
+@router.api_route("/{profile}/releases.opml", methods=READING)
 def subscriptions(request: Request, site: TheSite, catalogue: TheCatalogue, profile: str) -> Response:
     """The feed of the releases of each package, at PyPI: to subscribe to some of them, or to all."""
     served = site.profile(profile)
@@ -76,7 +76,7 @@ def subscriptions(request: Request, site: TheSite, catalogue: TheCatalogue, prof
 
 
 class NewPackages:
-    """The entries of the feeds of new packages, looked for again when a collection has changed. Thread-safe."""
+    """The entries of the feeds of new packages; made anew when a collection has changed. Thread-safe."""
 
     def __init__(self, site: Site) -> None:
         self._site = site

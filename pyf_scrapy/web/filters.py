@@ -49,9 +49,9 @@ class Page(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    limit: int = Field(DEFAULT_LIMIT, ge=1, le=MAX_LIMIT, description="How many at most.")
+    limit: int = Field(default=DEFAULT_LIMIT, ge=1, le=MAX_LIMIT, description="How many at most.")
     cursor: str | None = Field(
-        None, pattern=PATTERN, description="`next` of the page before; only with the same filters."
+        default=None, pattern=PATTERN, description="`next` of the page before; only with the same filters."
     )
 
 
@@ -60,43 +60,47 @@ class Filters(Page):
     `keyword`, `classifier` and `depends_on` must hold; all the filters given must hold."""
 
     q: str | None = Field(
-        None,
+        default=None,
         min_length=1,
         max_length=MAX_QUERY,
         description="Words, with typo tolerance; the order is then that of relevance.",
     )
     name: list[Name] = Field(
-        [], max_length=MAX_ASKED, description="A package, by any spelling of its name (PEP 503)."
+        default=[], max_length=MAX_ASKED, description="A package, by any spelling of its name (PEP 503)."
     )
     repository: list[Text] = Field(
-        [], max_length=MAX_ASKED, description="The address of a repository, also of a page in it."
+        default=[], max_length=MAX_ASKED, description="The address of a repository, also of a page in it."
     )
     specifier: list[Requirement] = Field(
-        [],
+        default=[],
         max_length=MAX_ASKED,
         description="Packages that have a release like this one: `plone.api>=2` (PEP 440, PEP 508). "
         "`matching_versions` names these releases.",
     )
     depends_on: list[Requirement] = Field(
-        [],
+        default=[],
         max_length=10,
         description="Packages whose latest release has a requirement, also one with a marker or of an extra, "
         "that can be met by such a release: `plone.api>=2`, or by any: `plone.api`.",
     )
     requires_python: str | None = Field(
-        None,
+        default=None,
         pattern=VERSION_OR_SPECIFIER_PATTERN,
         max_length=_TEXT,
         description="Packages whose latest release installs on this Python (`3.12`), or on any of these "
         "(`>=3.10`). One that says nothing installs on all.",
     )
     author: Text | None = Field(
-        None, description="An author's name or e-mail address, whole; case does not matter."
+        default=None, description="An author's name or e-mail address, whole; case does not matter."
     )
-    maintainer: Text | None = Field(None, description="A maintainer's name or e-mail address, likewise.")
-    keyword: list[Text] = Field([], max_length=10, description="A keyword, whole; case does not matter.")
+    maintainer: Text | None = Field(
+        default=None, description="A maintainer's name or e-mail address, likewise."
+    )
+    keyword: list[Text] = Field(
+        default=[], max_length=10, description="A keyword, whole; case does not matter."
+    )
     classifier: list[Text] = Field(
-        [], max_length=10, description="A trove classifier; those below it count too."
+        default=[], max_length=10, description="A trove classifier; those below it count too."
     )
 
     def tests(self) -> list[Test]:

@@ -13,7 +13,7 @@ from packaging.version import InvalidVersion, Version
 from pyf_scrapy.exceptions import NotFoundError
 from pyf_scrapy.profiles import Profile
 from pyf_scrapy.search.calls import searches
-from pyf_scrapy.search.queries import normalize, search, show
+from pyf_scrapy.search.queries import MAX_PER_PAGE, normalize, search, show
 from pyf_scrapy.web.api_models import DOCUMENT_FIELDS, MATCHING, RELEASE_FIELDS
 from pyf_scrapy.web.catalogue import Catalogue, Row
 from pyf_scrapy.web.cursors import decode_cursor, encode_cursor, query_digest
@@ -25,6 +25,7 @@ from pyf_scrapy.web.specifiers import requirement
 Field = Literal["authors", "maintainers", "keywords", "classifiers"]
 
 _HITS = 100  # of a search, read at once
+_NAMED = 500  # packages that the search server can be asked for by name
 _MOST_READ = 2_000  # hits that are looked at for one page: others of them may pass no filter
 _DEEPEST = 20_000  # hits after which a search has no further page
 
@@ -96,6 +97,7 @@ def release(site: Site, profile: Profile, name: str, version: str | None = None)
         "q": "*",
         "query_by": "name",
         "filter_by": all_of((is_value("name_normalized", normalized), is_value("version_raw", version))),
+        "per_page": MAX_PER_PAGE,
     }
     for hit in site.search(lambda client: searches(client, [search]))[0]["hits"]:
         document = hit["document"]  # the filter compares words
@@ -130,10 +132,19 @@ def shown(document: Mapping[str, Any], fields: Iterable[str]) -> dict[str, Any]:
 def _relevant(
     site: Site, profile: Profile, filters: Filters, packages: Mapping[str, Row], tests: Sequence[Test]
 ) -> tuple[Sequence[Row], int, str | None]:
-    """The hits of a search that pass, from the cursor on; how many the words find; the next cursor."""
+    """The hits of a search that pass, from the cursor on; how many the words find; the next cursor.
+
+    Where few packages pass, the words are searched in these alone. Where many do, all hits are looked at.
+    """
     digest = _digest("search", profile, filters)
     start = 0 if filters.cursor is None else int(decode_cursor(filters.cursor, digest, int))
-    names = filters.asked_names()
+    condition = ""
+    if tests:
+        passing = [name for name, row in packages.items() if _passes(row, tests)]
+        if not passing:
+            return [], 0, None
+        if len(passing) <= _NAMED:
+            condition = is_one_of("name_normalized", passing)
     rows: list[Row] = []
     position, found = start, 0
     while position - start < _MOST_READ and position < _DEEPEST:
@@ -145,7 +156,7 @@ def _relevant(
                 filters.q or "",
                 page=page + 1,
                 per_page=_HITS,
-                filter_by=is_one_of("name_normalized", sorted(names)) if names else "",
+                filter_by=condition,
                 facet_by=(),
             )
         )

@@ -14,6 +14,7 @@ from pyf_scrapy.exceptions import NotFoundError
 from pyf_scrapy.store.records import GONE
 from pyf_scrapy.web.conditional import conditional
 from pyf_scrapy.web.negotiation import best_type
+from pyf_scrapy.web.security import READING
 from pyf_scrapy.web.simple_pages import index_html, index_json, page, page_html, page_json
 from pyf_scrapy.web.site import Site, TheSite
 
@@ -29,11 +30,10 @@ _OFFERED = {
     "application/vnd.pypi.simple.latest+json": _JSON,
     "application/vnd.pypi.simple.latest+html": _HTML,
 }
-_METHODS = ["GET", "HEAD"]
 _VARY = {"vary": "Accept"}
 
 
-@router.api_route("/{profile}/", methods=_METHODS)
+@router.api_route("/{profile}/", methods=READING)
 def index(request: Request, site: TheSite, profile: str) -> Response:
     """All packages of a profile."""
     collection = site.profile(profile).collection
@@ -43,7 +43,7 @@ def index(request: Request, site: TheSite, profile: str) -> Response:
     return conditional(request, body, media_type, _VARY)
 
 
-@router.api_route("/{profile}/{name}/", methods=_METHODS)
+@router.api_route("/{profile}/{name}/", methods=READING)
 def project(request: Request, site: TheSite, profile: str, name: str) -> Response:
     """The files of a package. A name that is not normalized leads to the one that is."""
     collection = site.profile(profile).collection
@@ -56,8 +56,8 @@ def project(request: Request, site: TheSite, profile: str, name: str) -> Respons
     return conditional(request, body, media_type, _VARY)
 
 
-@router.api_route("/{profile}", methods=_METHODS)
-@router.api_route("/{profile}/{name}", methods=_METHODS)
+@router.api_route("/{profile}", methods=READING)
+@router.api_route("/{profile}/{name}", methods=READING)
 def without_slash(site: TheSite, profile: str, name: str | None = None) -> Response:
     """Lead to the address that ends with a slash."""
     site.profile(profile)

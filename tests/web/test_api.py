@@ -13,6 +13,7 @@ import pytest
 
 from pyf_scrapy.parsers.records import RepositoryRecord
 from pyf_scrapy.store import RepositoryFacts, RepositoryLink
+from pyf_scrapy.web import listing
 from pyf_scrapy.web.api import MAX_BODY
 from tests.web.filling import PLONE, Filled, crawl, released
 from tests.web.violations import violations
@@ -178,10 +179,27 @@ async def test_words_are_searched_and_filters_hold_for_the_hits(served: Filled) 
     assert await names(served, q="pyf", maintainer="old man") == ["pyf-old"]
     assert await names(served, q="pyf", name=["pyf-new", "collective-nonesuch"]) == ["pyf-new"]
     assert await names(served, q="xyzzyxyzzy") == []
+    assert await names(served, q="pyf", author="nobody") == []
     whole = await found(served, q="plone")
     pages = await all_pages(served, f"{API}/packages", "packages", {"q": "plone", "limit": 3})
     assert pages == whole
     assert len(whole) > 3
+
+
+async def test_hits_are_filtered_one_by_one_where_very_many_packages_pass(
+    served: Filled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They cannot all be named to the search server."""
+    query = {"q": "plone", "requires_python": "3.12"}
+    named = await found(served, **query)
+    monkeypatch.setattr(listing, "_NAMED", 0)
+    monkeypatch.setattr(listing, "_HITS", 7)
+    assert await found(served, **query) == named
+    assert await all_pages(served, f"{API}/packages", "packages", {**query, "limit": 3}) == named
+    monkeypatch.setattr(listing, "_MOST_READ", 14)
+    assert await all_pages(served, f"{API}/packages", "packages", {**query, "limit": 30}) == named
+    monkeypatch.setattr(listing, "_DEEPEST", 7)
+    assert len(await all_pages(served, f"{API}/packages", "packages", query)) <= 7
 
 
 @pytest.mark.parametrize(
@@ -287,6 +305,15 @@ async def test_bad_input_is_a_problem_that_says_what_is_wrong(
         assert answer.headers["content-type"] == PROBLEM
         assert answer.json()["status"] == status
         assert told in answer.json()["detail"]
+
+
+async def test_a_link_that_no_client_takes_is_left_out(served: Filled) -> None:
+    """A hundred long addresses: the cursor in the body leads on."""
+    query = {"limit": 1, "name": ["Pyf.Base", "pyf-any", *(f"nonesuch-{i:0>90}" for i in range(98))]}
+    answer = await get(served, f"{API}/packages", params=query)
+    assert "link" not in answer.headers
+    following = await get(served, f"{API}/packages", params={**query, "cursor": answer.json()["next"]})
+    assert [row["name"] for row in following.json()["packages"]] == ["Pyf.Base"]
 
 
 async def test_a_cursor_of_another_query_is_refused(served: Filled) -> None:
