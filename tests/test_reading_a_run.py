@@ -18,6 +18,7 @@ NOT_OF_A_RUN = {
     "only a SQLite store can be copied this way, use pg_dump for PostgreSQL",
     "… is the store itself, copy it to another file",
     "cannot copy the store to …: …",
+    "… cannot be written: …",
 }
 
 
