@@ -306,13 +306,14 @@ async def _abandonable(work: Callable[[], None]) -> None:
     await done
 
 
-def open_store(settings: Mapping[str, Any], *, of_any_pypi: bool = False) -> Store:
-    """Open the store of the settings: DATABASE_URL, else SQLite in PYF_DATA_DIR.
+def open_store(settings: Mapping[str, Any], *, of_any_pypi: bool = False, read_only: bool = False) -> Store:
+    """Open the store of the settings: DATABASE_URL, else SQLite in PYF_DATA_DIR; maybe for reading only.
 
     Raises StoreError, also when it has the facts of another PYPI_URL, unless that does not matter.
     """
     pypi_url = None if of_any_pypi else str(settings["PYPI_URL"])
-    return Store(store_url(settings), pypi_url=pypi_url, folder=Path(settings["PYF_DATA_DIR"]))
+    folder = Path(settings["PYF_DATA_DIR"])
+    return Store(store_url(settings), pypi_url=pypi_url, folder=folder, read_only=read_only)
 
 
 def store_url(settings: Mapping[str, Any]) -> str:

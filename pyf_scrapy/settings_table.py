@@ -335,26 +335,8 @@ SETTINGS: tuple[Setting, ...] = (
         "SCRAPYD_USERNAME", None, "secret", "user of the scrapyd that `scrapy schedule` posts to", "Schedule"
     ),
     Setting("SCRAPYD_PASSWORD", None, "secret", "and its password", "Schedule"),
-    Setting(
-        "SERVE_URL",
-        None,
-        "url",
-        "how others reach `scrapy serve`, behind a proxy: its host is answered to, feeds hold it",
-        "Serve",
-    ),
-    Setting(
-        "SERVE_PROXIES",
-        None,
-        "str",
-        "addresses of the proxies whose X-Forwarded-For and X-Forwarded-Proto are believed",
-        "Serve",
-    ),
-    Setting(
-        "SERVE_RATE",
-        20.0,
-        "float",
-        "requests a second of one client, five seconds' worth at once; 0 = no limit",
-        "Serve",
-    ),
+    Setting("SERVE_URL", None, "url", "how others reach `scrapy serve`; its host is answered to", "Serve"),
+    Setting("SERVE_PROXIES", None, "str", "proxies whose X-Forwarded-For and -Proto are believed", "Serve"),
+    Setting("SERVE_RATE", 20.0, "float", "requests a second of one client, 0 = no limit", "Serve"),
     Setting("SERVE_STREAMS", 4, "int", "copies that are sent at the same time", "Serve", maximum=1_000),
 )

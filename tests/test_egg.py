@@ -76,7 +76,13 @@ def test_it_holds_the_package_and_its_profiles_only(egg: Path) -> None:
         assert archive.read("pyf_scrapy/profiles.yaml") == (CHECKOUT / "profiles.yaml").read_bytes()
         assert "EGG-INFO/zip-safe" in archive.namelist()
     sources = {str(path.relative_to(CHECKOUT)) for path in (CHECKOUT / "pyf_scrapy").rglob("*.py")}
-    assert {name for name in names if not name.endswith(".pyc")} == {*sources, "pyf_scrapy/profiles.yaml"}
+    pages = {
+        str(path.relative_to(CHECKOUT))
+        for folder in ("templates", "static")
+        for path in (CHECKOUT / "pyf_scrapy" / "web" / folder).iterdir()
+    }
+    others = {*pages, "pyf_scrapy/profiles.yaml"}
+    assert {name for name in names if not name.endswith(".pyc")} == sources | others
 
 
 def test_the_profiles_are_found_inside(egg: Path, elsewhere: Path) -> None:

@@ -47,6 +47,7 @@ That was the demo. Its index can still be searched, until you remove {folder}
 (its search server stops by itself 10 minutes after its last use):
   . .venv/bin/activate
   PYF_DATA_DIR={folder} scrapy search WORD -p plone
+  PYF_DATA_DIR={folder} scrapy serve
 
 And now the real pypi.org. A crawl may be interrupted: the same command goes on.
   . .venv/bin/activate

@@ -272,7 +272,7 @@ def _shown(check: LimitCheck, value: float | None) -> str:
     """A share or seconds as a person reads it, never rounded up to its limit."""
     if value is None:
         return "unknown"
-    if check.name == "coverage" or check.name.startswith("indexed:"):
+    if check.is_share:
         return f"{math.floor(round(value * 100_000, 3)) / 1000:g} %"
     return f"{value:,.0f} s"
 

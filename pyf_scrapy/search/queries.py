@@ -71,6 +71,7 @@ ROW_FIELDS = (
     "github_stars",
     "download_last_month",
     "vulnerabilities",
+    "project_status",
 )
 
 _SEPARATORS = re.compile(r"[-_.\s]+")
@@ -122,13 +123,15 @@ def search(
     filter_by: str = "",
     sort_by: str = "",
     facet_by: Sequence[str] = FACETS,
+    facet_query: str = "",
     all_releases: bool = False,
 ) -> SearchResult:
     """Search a collection or alias; an empty query finds everything.
 
-    `filter_by` and `sort_by` are Typesense's. With `all_releases` older releases are searched too; a package
-    whose latest release matches comes first, each in its best matching release. Raises UsageProblem for an
-    impossible page, SearchError when Typesense cannot answer (an unknown field in a filter, no collection).
+    `filter_by`, `sort_by` and `facet_query` are Typesense's. With `all_releases` older releases are searched
+    too; a package whose latest release matches comes first, each in its best matching release. Raises
+    UsageProblem for an impossible page, SearchError when Typesense cannot answer (an unknown field in a
+    filter, no collection).
     """
     if page < 1 or not 1 <= per_page <= MAX_PER_PAGE:
         raise UsageProblem(
@@ -152,6 +155,7 @@ def search(
                 "filter_by": " && ".join(filters),
                 "sort_by": sort_by or order,
                 "facet_by": ",".join(facet_by),
+                "facet_query": facet_query,
                 "page": page,
                 "per_page": per_page,
             }
@@ -168,12 +172,19 @@ def search(
 
 
 def show(
-    client: typesense.Client, collection: str, name: str, *, all_versions: bool = False
+    client: typesense.Client,
+    collection: str,
+    name: str,
+    *,
+    all_versions: bool = False,
+    fields: Sequence[str] = (),
 ) -> list[dict[str, Any]]:
     """The documents of a package, newest release first; without `all_versions` the latest only.
 
-    `name` in any spelling. An empty list where the collection has no such package.
+    `name` in any spelling; `fields` are those wanted, none = all. An empty list where the collection has no
+    such package.
     """
+    wanted = {"include_fields": ",".join(("name_normalized", *fields))} if fields else {}
     normalized = normalize(name)
     found: list[dict[str, Any]] = []
     page = 1
@@ -189,6 +200,7 @@ def show(
                     "sort_by": "version_sortable:desc",
                     "page": page,
                     "per_page": MAX_PER_PAGE if all_versions else 1,
+                    **wanted,
                 }
             ],
         )[0]

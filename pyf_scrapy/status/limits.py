@@ -51,6 +51,11 @@ class LimitCheck:
     limit: float | None
     ok: bool
 
+    @property
+    def is_share(self) -> bool:
+        """Whether it is a share, not seconds."""
+        return self.name.partition(":")[0] in ("coverage", "indexed", "search")
+
 
 def judge(
     limits: Limits,

@@ -56,6 +56,8 @@ class Database:
             raise StoreError(f"DATABASE_URL: {_first_line(error)}") from error
         self.dialect = self.engine.dialect.name
         self._upserts: dict[str, Insert] = {}
+        #: whether nothing may be written at all
+        self.read_only = False
         #: locks without which nothing may be written
         self.guards: list[Lock] = []
         self._locks: Engine | None = None
@@ -119,9 +121,12 @@ class Database:
     def write(self, *, guarded: bool = True) -> Iterator[Connection]:
         """A transaction that no other writer runs beside; committed when the block ends without an error.
 
-        Raises StoreError when a lock of `guards` or `guarding` was lost, unless it is not `guarded`. That is
-        looked at when no other can write any more: whoever has the lock by now writes after this.
+        Raises StoreError when it is `read_only`, or when a lock of `guards` or `guarding` was lost, unless it
+        is not `guarded`. That is looked at when no other can write any more: whoever has the lock by now
+        writes after this.
         """
+        if self.read_only:
+            raise StoreError(f"{self.shown} was opened to be read only")
         with self.errors(), self._writer.begin() as connection:
             for lock in (*self.guards, *_guards.get()) if guarded else ():
                 lock.ensure_held()

@@ -51,10 +51,18 @@ class Store(
     `url` is a SQLAlchemy URL (sqlite:////PATH or postgresql+psycopg://...). `pypi_url` is whose facts these
     are; the store remembers the first and refuses another. `folder` is where the lock files of a SQLite store
     go, by default that of its file. Not for use across a fork: open it in the process that uses it. All
-    methods raise StoreError, UnstorableError for data that cannot be stored.
+    methods raise StoreError, UnstorableError for data that cannot be stored; with `read_only` those that
+    write always do, but opening it brings it up to date.
     """
 
-    def __init__(self, url: str, *, pypi_url: str | None = None, folder: Path | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        pypi_url: str | None = None,
+        folder: Path | None = None,
+        read_only: bool = False,
+    ) -> None:
         self._database = Database(url)
         file = self._database.file
         self._lock_folder = None if file is None else (folder or file.parent) / "locks"
@@ -64,6 +72,7 @@ class Store(
         except BaseException:
             self._database.close()
             raise
+        self._database.read_only = read_only
 
     def _open(self, pypi_url: str | None) -> None:
         lock: contextlib.AbstractContextManager[object] = contextlib.nullcontext()

@@ -11,15 +11,15 @@ from fastapi.responses import JSONResponse
 
 from pyf_scrapy import __version__
 from pyf_scrapy.exceptions import LimitError, NotFoundError, PyfError, UsageProblem
-from pyf_scrapy.web import pages, replication, static
+from pyf_scrapy.web import pages, replication, state, static
 from pyf_scrapy.web.pages import error_page
-from pyf_scrapy.web.security import Guard
+from pyf_scrapy.web.security import HEADERS, Guard
 from pyf_scrapy.web.site import Site
 
 logger = logging.getLogger(__name__)
 
 #: Modules with a `router`, in the order in which their routes are tried.
-PARTS = (static, replication, pages)
+PARTS = (static, state, replication, pages)
 
 
 def create_app(site: Site, *, host: str = "127.0.0.1") -> FastAPI:
@@ -33,6 +33,7 @@ def create_app(site: Site, *, host: str = "127.0.0.1") -> FastAPI:
     app.state.site = site
     for part in PARTS:
         app.include_router(part.router)
+    app.state.index = state.kept(site)
     app.add_exception_handler(PyfError, _on_error)
     app.add_exception_handler(RequestValidationError, _on_error)
     app.add_exception_handler(HTTPException, _on_error)
@@ -73,7 +74,8 @@ def _told(error: Exception) -> tuple[int, str, dict[str, str]]:
     status = getattr(error, "status_code", 500)
     if status == 500:
         logger.error("an error of the program", exc_info=error)
-        return 500, "that failed; the operator's log says why", {}
+        # Starlette answers this outside of the guard.
+        return 500, "that failed; the operator's log says why", dict(HEADERS)
     if status == 404:
         return 404, "there is no such page", {}
     return status, str(getattr(error, "detail", "")), dict(getattr(error, "headers", None) or {})

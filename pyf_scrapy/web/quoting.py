@@ -12,6 +12,11 @@ def is_value(field: str, value: str) -> str:
     return f"{field}:={filter_value(value)}"
 
 
+def is_one_of(field: str, values: Iterable[str]) -> str:
+    """The condition that `field`, a name of ours, is or holds one of these, at least one."""
+    return f"{field}:=[{','.join(map(filter_value, values))}]"
+
+
 def has_words(field: str, words: str) -> str:
     """The condition that `field`, a name of ours, has these words."""
     return f"{field}:{filter_value(words)}"

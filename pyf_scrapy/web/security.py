@@ -76,7 +76,7 @@ class WebSettings:
     def hosts(self, bound: str = "127.0.0.1") -> frozenset[str]:
         """The hosts, without port, that a request may name: this machine's, what is bound, that of `url`."""
         own = urlsplit(self.url).hostname if self.url else None
-        return frozenset((*_LOCAL, bound, *([own] if own else ())))
+        return frozenset((*_LOCAL, *(f"[{host}]" if ":" in host else host for host in (bound, own) if host)))
 
 
 class Slots:

@@ -13,6 +13,7 @@ from typing import Annotated, Any, TypeVar
 
 import typesense
 from fastapi import Depends, Request
+from typesense.exceptions import RequestUnauthorized
 
 from pyf_scrapy.exceptions import NotFoundError, SearchError, UsageProblem
 from pyf_scrapy.lookup import maker
@@ -46,6 +47,12 @@ class SearchOnly:
 
     def __call__(self, operation: Callable[[typesense.Client], T]) -> T:
         """Return `operation(client)`, which may be done twice. Raises SearchError, and what it raises."""
+        try:
+            return self._connection.retried(lambda admin: operation(self._client(admin)))
+        except SearchError as error:
+            if not isinstance(error.__cause__, RequestUnauthorized):
+                raise
+            self._made = None  # somebody has deleted the key
         return self._connection.retried(lambda admin: operation(self._client(admin)))
 
     def _client(self, admin: typesense.Client) -> typesense.Client:
@@ -109,7 +116,7 @@ def opened_site(
     if not has_store(settings):
         raise UsageProblem(f"there is nothing to serve yet; {_start(only, listed)}")
     with ExitStack() as stack:
-        store = stack.enter_context(open_store(settings))
+        store = stack.enter_context(open_store(settings, of_any_pypi=True, read_only=True))
         connection = stack.enter_context(connect(TypesenseSettings.from_settings(settings)))
         profiles = _served(store, connection.client, listed, only)
         if not profiles:

@@ -1,4 +1,4 @@
-"""The files that pages load: read once from the package; browsers keep them for as long as they are the same."""
+"""The files that pages load: read once from the package; browsers keep them while they are the same."""
 
 from __future__ import annotations
 

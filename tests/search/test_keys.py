@@ -22,6 +22,7 @@ from pyf_scrapy.search.keys import (
     check_value,
     create_search_key,
     delete_key,
+    derived_search_key,
     expiry,
     find_key,
     keys_lacking,
@@ -76,6 +77,16 @@ def test_the_key_searches_under_every_name_of_the_collection(world: World, name:
     client = client_of(world.server._replace(api_key=str(world.made.value)))
     assert [row["name"] for row in search(client, name, "kept").rows] == ["kept"]
     client.api_call.close()
+
+
+def test_a_program_that_starts_often_makes_one_key(world: World) -> None:
+    before = len(list_keys(world.client))
+    value, again = (derived_search_key(world.client, ["keyed"], "a site", now=NOW) for _ in range(2))
+    assert value == again
+    assert len(list_keys(world.client)) == before + 1
+    assert world.search_status("front", value) == 200
+    assert world.search_status("keyed-extra", value) in FORBIDDEN
+    assert derived_search_key(world.client, ["keyed-extra"], "a site", now=NOW) != value
 
 
 @pytest.mark.parametrize("name", ["keyed-2", "keyed-12"])

@@ -81,6 +81,11 @@ def test_facets_count_packages_not_releases(client: typesense.Client) -> None:
     assert everything.facets == {"python_versions": {"Python 3": 120, "Python 3.12": 120}}
 
 
+def test_the_values_of_a_facet_can_be_narrowed(client: typesense.Client) -> None:
+    found = search(client, ALIAS, "", facet_by=["python_versions"], facet_query="python_versions:3.12")
+    assert found.facets == {"python_versions": {"Python 3.12": 120}}
+
+
 def test_pages_follow_each_other(client: typesense.Client) -> None:
     names = [
         row["name"] for page in (1, 2, 3) for row in search(client, ALIAS, "", page=page, per_page=50).rows
@@ -196,6 +201,12 @@ def test_show_finds_a_package_in_any_spelling(client: typesense.Client) -> None:
 def test_show_lists_all_releases_newest_first(client: typesense.Client) -> None:
     versions = [document["version"] for document in show(client, ALIAS, "thicket.balloon", all_versions=True)]
     assert versions == ["3.0", "2.0", "4.0a1"]
+
+
+def test_show_leaves_out_the_fields_that_nobody_wants(client: typesense.Client) -> None:
+    found = show(client, ALIAS, "thicket.balloon", all_versions=True, fields=("version",))
+    assert found[0] == {"name_normalized": "thicket-balloon", "version": "3.0"}
+    assert len(found) == 3
 
 
 def test_show_knows_more_releases_than_one_answer_holds(client: typesense.Client) -> None:

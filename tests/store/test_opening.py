@@ -44,6 +44,16 @@ def test_the_same_pypi_is_not(store: Store, url: str) -> None:
         Store(url, pypi_url=same).close()
 
 
+def test_one_opened_to_be_read_cannot_be_written(store: Store, url: str) -> None:
+    """Whoever serves it to strangers must not be able to change it, whatever they find."""
+    store.record_checks([check("a")])
+    with Store(url, read_only=True) as reader:
+        assert reader.project("a") is not None
+        with pytest.raises(StoreError, match="read only"):
+            reader.record_checks([check("b")])
+    assert store.project("b") is None
+
+
 def test_the_first_pypi_named_is_remembered(url: str) -> None:
     """But a mistyped one that never answered does not bind the folder."""
     Store(url).close()

@@ -1,0 +1,185 @@
+"""What a person asks of a search page: words, choices, order, page; all of it is in the address."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+from urllib.parse import urlencode
+
+from pyf_scrapy.exceptions import UsageProblem
+from pyf_scrapy.search.queries import MAX_QUERY, PER_PAGE
+from pyf_scrapy.web.quoting import all_of, is_value
+
+#: Further pages cost the search server more and more, and nobody reads them.
+MAX_PAGE = 250
+_MAX_CHOICES = 20
+_MAX_VALUE = 300  # characters
+
+
+class Facet(NamedTuple):
+    """Values to choose from, as the packages found have them. `key` is its name in addresses."""
+
+    key: str
+    title: str
+    field: str
+    #: of the values of the field, those that begin so are offered; it is not repeated in each
+    prefix: str = ""
+
+
+class Choice(NamedTuple):
+    """A condition to choose, with its name in addresses and for people."""
+
+    value: str
+    title: str
+    condition: str
+
+
+FACETS = (
+    Facet("framework", "Framework version", "framework_versions"),
+    Facet("python", "Python version", "python_versions"),
+    Facet("licence", "Licence", "license_expression"),
+    Facet("topic", "Topic", "classifiers", "Topic :: "),
+)
+#: What `search` takes as facet_query: of all classifiers only topics are counted.
+TOPICS_ONLY = "classifiers:Topic"
+
+CHOICES: Mapping[str, tuple[Choice, ...]] = {
+    "health": (
+        Choice("good", "80 and more", "health_score:>=80"),
+        Choice("fair", "60 to 79", "health_score:>=60 && health_score:<80"),
+        Choice("weak", "40 to 59", "health_score:>=40 && health_score:<60"),
+        Choice("poor", "below 40", "health_score:<40"),
+    ),
+    "status": (
+        Choice("archived", "archived on PyPI", "project_status:=archived"),
+        Choice("deprecated", "deprecated", "project_status:=deprecated"),
+        Choice("repository-archived", "repository archived", "github_archived:=true"),
+        Choice("vulnerable", "known vulnerabilities", "vulnerabilities:>0"),
+        Choice("yanked", "latest release yanked", "yanked:=true"),
+    ),
+}
+CHOICE_TITLES = {"health": "Health", "status": "Status"}
+
+#: Name in addresses -> for people, and Typesense's order; "" is the search's own.
+SORTS: Mapping[str, tuple[str, str]] = {
+    "relevance": ("relevance", ""),
+    "health": ("health", "health_score:desc,_text_match:desc"),
+    "downloads": ("downloads", "download_last_month:desc,_text_match:desc"),
+    "stars": ("stars", "github_stars:desc,_text_match:desc"),
+    "released": ("last release", "upload_timestamp:desc,_text_match:desc"),
+}
+
+_FIELDS = {facet.key: facet for facet in FACETS}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One search. `chosen`: facet or kind of choice -> the values chosen of it."""
+
+    words: str = ""
+    chosen: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    sort: str = "relevance"
+    page: int = 1
+
+    @classmethod
+    def from_parameters(cls, parameters: Sequence[tuple[str, str]]) -> Asked:
+        """Read the parameters of an address; those of others are left alone.
+
+        Raises UsageProblem, which says what would be right.
+        """
+        given = dict(parameters)
+        words = " ".join(given.get("q", "").split())
+        if len(words) > MAX_QUERY:
+            raise UsageProblem(f"the words are longer than {MAX_QUERY} characters")
+        sort = given.get("sort") or "relevance"
+        if sort not in SORTS:
+            raise UsageProblem(f"sort={sort[:40]!r}: use {', '.join(SORTS)}")
+        return cls(words, _chosen(parameters), sort, _page(given.get("page") or "1"))
+
+    @property
+    def filter_by(self) -> str:
+        """The choices as a filter of Typesense."""
+        return all_of(self._conditions())
+
+    @property
+    def sort_by(self) -> str:
+        """The order as Typesense takes it."""
+        return SORTS[self.sort][1]
+
+    @property
+    def is_filtered(self) -> bool:
+        """Whether anything is chosen."""
+        return any(self.chosen.values())
+
+    def has(self, key: str, value: str) -> bool:
+        """Whether a value is chosen."""
+        return value in self.chosen.get(key, ())
+
+    def toggled(self, key: str, value: str) -> Asked:
+        """The search with a value chosen, or no longer; from its first page on."""
+        before = self.chosen.get(key, ())
+        now = tuple(v for v in before if v != value) if value in before else (*before, value)
+        return replace(self, chosen={**self.chosen, key: now}, page=1)
+
+    def unfiltered(self) -> Asked:
+        """The search without its choices."""
+        return replace(self, chosen={}, page=1)
+
+    def on_page(self, page: int) -> Asked:
+        """Another page of it."""
+        return replace(self, page=page)
+
+    @property
+    def pairs(self) -> list[tuple[str, str]]:
+        """What is chosen, as parameters."""
+        return [(key, value) for key, values in self.chosen.items() for value in values]
+
+    @property
+    def query(self) -> str:
+        """It as the query of an address, with its question mark; "" where nothing is asked."""
+        pairs = [("q", self.words)] if self.words else []
+        pairs += self.pairs
+        if self.sort != "relevance":
+            pairs.append(("sort", self.sort))
+        if self.page > 1:
+            pairs.append(("page", str(self.page)))
+        return f"?{urlencode(pairs)}" if pairs else ""
+
+    def _conditions(self) -> Iterator[str]:
+        for key, values in self.chosen.items():
+            if key in _FIELDS:
+                facet = _FIELDS[key]
+                yield from (is_value(facet.field, facet.prefix + value) for value in values)
+            else:
+                conditions = {choice.value: choice.condition for choice in CHOICES[key]}
+                yield " || ".join(f"({conditions[value]})" for value in values)
+
+
+def pages(found: int) -> int:
+    """How many pages so many packages fill, as far as they are shown."""
+    return min(max(-(-found // PER_PAGE), 1), MAX_PAGE)
+
+
+def _chosen(parameters: Sequence[tuple[str, str]]) -> dict[str, tuple[str, ...]]:
+    chosen: dict[str, tuple[str, ...]] = {}
+    count = 0
+    for key, value in parameters:
+        if (key not in _FIELDS and key not in CHOICES) or not value.strip():
+            continue
+        if key in CHOICES and value not in {choice.value for choice in CHOICES[key]}:
+            raise UsageProblem(
+                f"{key}={value[:40]!r}: use {', '.join(choice.value for choice in CHOICES[key])}"
+            )
+        count += 1
+        if count > _MAX_CHOICES or len(value) > _MAX_VALUE:
+            raise UsageProblem(f"choose at most {_MAX_CHOICES} values of {_MAX_VALUE} characters")
+        if value not in chosen.get(key, ()):
+            chosen[key] = (*chosen.get(key, ()), value)
+    return chosen
+
+
+def _page(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) < 6 and 1 <= int(text) <= MAX_PAGE):
+        raise UsageProblem(f"page={text[:40]!r}: use a number from 1 to {MAX_PAGE}")
+    return int(text)
