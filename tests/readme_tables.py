@@ -53,6 +53,7 @@ SPIDERS = {
     "indexed, and `DEFAULT_PROFILE` is ignored. With `refresh=1`: everything indexed",
     "pypi": "PyPI's index, where its serial is not the stored one: everything at first, then what changed",
     "pypistats": "indexed packages: how often they are downloaded, most wanted first",
+    "replicate": "another instance, of which this one is a copy (`scrapy replicate URL` is the same)",
     "rss": "PyPI's two feeds, the newest releases and the newest projects",
 }
 
@@ -83,9 +84,13 @@ ARGUMENTS = {
     "share": ("`1/24`", "of a refresh only the part that is due: what was verified longest ago"),
     "follow": (
         "`SECONDS`, `1`",
-        "until it is interrupted: `rss` reads the feeds every so many seconds, `project` waits for names",
+        "until it is interrupted: `rss` reads the feeds every so many seconds, `replicate` asks for news, "
+        "`project` waits for names",
     ),
     "push": ("`1`", "with `REDIS_URL`: workers of `crawl project -a follow=1` ask about what the feeds name"),
+    "url": ("`http(s)://HOST[:PORT]`", "where the other instance is served"),
+    "whole": ("`1`", "copy all facts, not only those of the profiles"),
+    "anew": ("`1`", "read everything again, and keep only that"),
 }
 
 FIELD_GROUPS = {
@@ -140,6 +145,8 @@ FIGURE_MEANINGS = {
     "feeds_overrun": ("times that a feed showed only what is newer than the last poll", "run `pypi`"),
     "feeds_handed_over": ("packages that workers were told to ask about, with `push=1`", ""),
     "feeds_given_up": ("entries that PyPI's caches did not show in time", "nothing: `pypi` has them"),
+    "copied": ("of `replicate`: projects whose facts came from the source", ""),
+    "events_copied": ("of `replicate`: events that came from the source", ""),
     "passed_on": ("stored packages that the search index lacked; of `health` all", ""),
     "releases_fetched": ("releases fetched one by one", ""),
     "releases_partial": (

@@ -19,6 +19,7 @@ NOT_OF_A_RUN = {
     "… is the store itself, copy it to another file",
     "cannot copy the store to …: …",
     "… was opened to be read only",
+    "… cannot be written: …",
 }
 
 

@@ -34,6 +34,8 @@ LONGEST = 400  # characters
 
 
 class Stage(StrEnum):
+    """What a copy reads first, and what it reads then."""
+
     SNAPSHOT = "s"
     CHANGES = "c"
 

@@ -93,6 +93,7 @@ class Downloads(StorePart):
 
 
 def download_row(facts: DownloadFacts) -> dict[str, Any]:
+    """The row of what a source answered."""
     counts = facts.counts
     return {
         "normalized_name": facts.normalized_name,

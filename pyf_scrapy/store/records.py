@@ -304,11 +304,10 @@ class Run(NamedTuple):
 class Event(NamedTuple):
     """Something that happened to a package; `seq` only grows.
 
-    `kind`, with `version`: created, released, removed, yanked, unyanked; advisory, advisory_ended (of the
-    latest release). Without: reclassified; emptied (no release is left), filled; vanished, removed (a
-    tombstone now), returned, recreated (the name is another project's now); archived, quarantined,
-    deprecated, activated (PyPI's marker), marked (another marker); owners_changed; score_moved (the health).
-    A package that returned or was recreated counts as active until its marker is seen again.
+    `kind`, with `version`: created, released, removed, yanked, unyanked, advisory, advisory_ended. Without:
+    reclassified; emptied (no release is left), filled; vanished, removed (for good), returned, recreated (as
+    another project); archived, quarantined, deprecated, activated (PyPI's marker), marked (another);
+    owners_changed; score_moved. One that returned or was recreated is active until its marker is seen.
     """
 
     seq: int

@@ -92,7 +92,8 @@ class Life:
 
     def move(self) -> None:
         if self.random.random() < 0.3:
-            self.store.rename(*self.random.sample(KEYS, 2), self.now)
+            old, new = self.random.sample(KEYS, 2)
+            self.store.rename(old, new, self.now)
         else:
             name = self.random.choice(NAMES)
             self.store.save_links([samples.link(name, at=self.now)])

@@ -101,7 +101,7 @@ def test_a_copy_that_follows_stays_equal(files: tuple[Store, Store], seed: int) 
 def test_many_lives_are_copied_under_interruptions(tmp_path: Path) -> None:
     from tests.soak import seed as first
 
-    lives = 150
+    lives = 40
     for seed in range(first(), first() + lives):
         folder = tmp_path / str(seed)
         with (

@@ -47,7 +47,7 @@ def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def replicate(place: Place, url: str, **arguments: str) -> Any:
-    given = {"profile": "plone", "collection": "copy"} | arguments
+    given: dict[str, Any] = {"profile": "plone", "collection": "copy"} | arguments
     return await place.crawl("replicate", url=url, **given)
 
 

@@ -211,7 +211,7 @@ class TestReceiving:
     def test_a_page_of_too_many_bytes_is_refused(self, copy: Store, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(copying, "MAX_PAGE_BYTES", 100)
         with pytest.raises(ReplicationError, match="too large"):
-            list(receive(copy, begin_copy(copy, URL, None), map(encode, [HEAD, *[Gone("a")] * 10])))
+            list(receive(copy, begin_copy(copy, URL, None), [encode(HEAD), *[encode(Gone("a"))] * 10]))
 
     def test_a_bad_line_takes_its_page_with_it_and_no_other(self, copy: Store, good: dict[str, Any]) -> None:
         state = begin_copy(copy, URL, None)
