@@ -18,6 +18,7 @@ from pyf_scrapy import __version__
 from pyf_scrapy.environment import variables
 from pyf_scrapy.replica.options import Options
 from pyf_scrapy.replica.runner import running_replica
+from pyf_scrapy.scheduler import SupplyScheduler
 from pyf_scrapy.search.embedded import Server
 from pyf_scrapy.spiders.pypi import PypiSpider
 from tests.crawling import Place
@@ -88,10 +89,7 @@ class TestSafety:
     def test_nothing_is_pickled(self, clean: pytest.MonkeyPatch) -> None:
         """Who can write to a pickle's file runs code in the crawl."""
         settings = project_settings()
-        for name in ("DISK_QUEUE", "MEMORY_QUEUE", "START_DISK_QUEUE", "START_MEMORY_QUEUE"):
-            queue = settings[f"SCHEDULER_{name}"]
-            load_object(queue)
-            assert "Pickle" not in queue
+        assert load_object(settings["SCHEDULER"]) is SupplyScheduler, "it keeps nothing, JOBDIR or not"
         assert not settings.getbool("HTTPCACHE_ENABLED")
         off = {**settings.getdict("DOWNLOADER_MIDDLEWARES"), **settings.getdict("EXTENSIONS")}
         assert off["scrapy.downloadermiddlewares.httpcache.HttpCacheMiddleware"] is None
