@@ -17,6 +17,7 @@ from pydantic import BaseModel, ValidationError
 from pyf_scrapy import __version__
 from pyf_scrapy.metadata.repository_urls import repository_of
 from pyf_scrapy.web import api_models as models
+from pyf_scrapy.web.api_state import IndexState, described_state
 from pyf_scrapy.web.catalogue import TheCatalogue
 from pyf_scrapy.web.conditional import conditional
 from pyf_scrapy.web.filters import NAME_PATTERN, Filters, Page, wrong_input
@@ -113,6 +114,12 @@ def profiles(request: Request, site: TheSite, catalogue: TheCatalogue) -> Respon
         for key, profile in site.profiles.items()
     ]
     return _answer(request, {"profiles": described})
+
+
+@_get("/status", IndexState)
+def status(request: Request, site: TheSite) -> Response:
+    """How complete and how fresh the index is, and its last runs; at most a minute old."""
+    return _answer(request, described_state(request.app.state.index(), site.profiles))
 
 
 @_get("/profiles/{profile}/packages", models.PackageList, pages=True)

@@ -227,6 +227,16 @@ async def test_a_package_is_shown_with_all_that_is_known(served: Filled) -> None
     assert older["urls"][0]["digests"]["sha256"]
 
 
+async def test_the_state_of_the_index_is_told(served: Filled) -> None:
+    state = (await get(served, "/api/v1/status")).json()
+    counts = {one["collection"]: one for one in state["collections"]}
+    assert set(counts) == {"plone", "django"}
+    assert counts["django"]["indexed"] == counts["django"]["members"] == 3
+    assert state["checked"] == state["listed"]
+    assert state["runs"][0]["spider"] == "pypi"
+    assert str(served.place.folder) not in str(state), "of the machine nothing is told"
+
+
 async def test_releases_are_listed_the_latest_first(served: Filled) -> None:
     path = f"{API}/packages/pyf.base/releases"
     rows = await all_pages(served, path, "releases", {"limit": 3})
