@@ -22,7 +22,7 @@ from pyf_scrapy.web.catalogue import TheCatalogue
 from pyf_scrapy.web.conditional import conditional
 from pyf_scrapy.web.filters import NAME_PATTERN, Filters, Page, wrong_input
 from pyf_scrapy.web.listing import (
-    Field,
+    ListedField,
     Listing,
     list_packages,
     list_releases,
@@ -172,7 +172,7 @@ def values(
     site: TheSite,
     catalogue: TheCatalogue,
     profile: ProfileKey,
-    field: Field,
+    field: ListedField,
     page: Annotated[Page, Query()],
 ) -> Response:
     """The authors, maintainers, keywords or classifiers of the latest releases, with numbers of packages."""
