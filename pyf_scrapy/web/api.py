@@ -17,11 +17,12 @@ from pydantic import BaseModel, ValidationError
 from pyf_scrapy import __version__
 from pyf_scrapy.metadata.repository_urls import repository_of
 from pyf_scrapy.web import api_models as models
+from pyf_scrapy.web.api_state import IndexState, described_state
 from pyf_scrapy.web.catalogue import TheCatalogue
 from pyf_scrapy.web.conditional import conditional
 from pyf_scrapy.web.filters import NAME_PATTERN, Filters, Page, wrong_input
 from pyf_scrapy.web.listing import (
-    Field,
+    ListedField,
     Listing,
     list_packages,
     list_releases,
@@ -115,6 +116,12 @@ def profiles(request: Request, site: TheSite, catalogue: TheCatalogue) -> Respon
     return _answer(request, {"profiles": described})
 
 
+@_get("/status", IndexState)
+def status(request: Request, site: TheSite) -> Response:
+    """How complete and how fresh the index is, and its last runs; at most a minute old."""
+    return _answer(request, described_state(request.app.state.index(), site.profiles))
+
+
 @_get("/profiles/{profile}/packages", models.PackageList, pages=True)
 def packages(
     request: Request,
@@ -165,7 +172,7 @@ def values(
     site: TheSite,
     catalogue: TheCatalogue,
     profile: ProfileKey,
-    field: Field,
+    field: ListedField,
     page: Annotated[Page, Query()],
 ) -> Response:
     """The authors, maintainers, keywords or classifiers of the latest releases, with numbers of packages."""

@@ -22,7 +22,7 @@ from pyf_scrapy.web.quoting import all_of, is_one_of, is_value
 from pyf_scrapy.web.site import Site
 from pyf_scrapy.web.specifiers import requirement
 
-Field = Literal["authors", "maintainers", "keywords", "classifiers"]
+ListedField = Literal["authors", "maintainers", "keywords", "classifiers"]
 
 _HITS = 100  # of a search, read at once
 _NAMED = 500  # packages that the search server can be asked for by name
@@ -75,7 +75,7 @@ def list_releases(site: Site, profile: Profile, name: str, page: Page) -> Listin
     return Listing(len(documents), [shown(document, RELEASE_FIELDS) for document in some], following)
 
 
-def list_values(catalogue: Catalogue, profile: Profile, field: Field, page: Page) -> Listing:
+def list_values(catalogue: Catalogue, profile: Profile, field: ListedField, page: Page) -> Listing:
     """The values that a field has in the latest releases, with numbers of packages, in code point order."""
     counts: Counter[str] = Counter()
     for row in catalogue.packages(profile.collection).by_name.values():
@@ -251,7 +251,7 @@ def _shown(row: Row, matching: list[str] | None = None) -> dict[str, Any]:
     return {**row.shown, MATCHING: matching} if matching is not None else dict(row.shown)
 
 
-def _values(row: Row, field: Field) -> Iterable[str]:
+def _values(row: Row, field: ListedField) -> Iterable[str]:
     if field == "keywords":
         return set(row.shown["keywords"])
     if field == "classifiers":
