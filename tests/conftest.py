@@ -20,25 +20,16 @@ from tests.postgresql import Postgresql, programs
 
 #: Folders and files whose tests run crawls, commands and servers: they begin, so that no worker is left with
 #: minutes of work when the other one has ended. The many short tests of pure logic fill up the rest.
-DEAR = ("spiders", "test_scrapyd.py", "commands", "rebuild", "store", "middlewares", "test_egg.py", "search")
+DEAR = (
+    *("spiders", "test_scrapyd.py", "commands", "rebuild", "store", "middlewares", "test_structure.py"),
+    *("search", "schedule", "extensions", "pipelines", "takeover", "test_settings.py", "test_egg.py"),
+)
 
 
-# Before xdist's own hook, which looks at the groups.
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let one worker run all tests of a file, for they share what is dear; a long test may say otherwise.
-
-    Also those of several files that share the world of the commands (tests/commands/conftest.py).
-    """
-    folder = Path(__file__).parent
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            shares_world = (
-                "world" in getattr(item, "fixturenames", ()) and item.path.parent.name == "commands"
-            )
-            group = "commands" if shares_world else item.path.relative_to(folder).as_posix()
-            item.add_marker(pytest.mark.xdist_group(group))
+    """Put the dear ones first; `--dist loadfile` keeps the tests of a file, which share servers, together."""
     places = {name: place for place, name in enumerate(DEAR)}
+    folder = Path(__file__).parent
     items.sort(key=lambda item: places.get(item.path.relative_to(folder).parts[0], len(DEAR)))
 
 

@@ -74,9 +74,7 @@ class History:
         return crawled.outcome.exit_code
 
 
-@pytest.mark.parametrize(
-    "part", [pytest.param(part, marks=pytest.mark.xdist_group(f"histories-{part}")) for part in range(4)]
-)
+@pytest.mark.parametrize("part", range(4))
 @pytest.mark.parametrize("histories", [12, pytest.param(250, marks=pytest.mark.soak)])
 async def test_every_history_ends_at_the_truth(
     tmp_path: Path, empty_index: Server, part: int, histories: int
