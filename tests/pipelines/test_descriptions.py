@@ -67,3 +67,19 @@ async def test_every_release_carries_its_text_when_that_is_wanted(place: Place, 
     assert sum(bool(document.get("description")) for document in some.values()) < sum(
         bool(document.get("description")) for document in every.values()
     )
+
+
+async def test_what_one_run_rendered_the_next_ones_take(place: Place, replica: Handle) -> None:
+    """Else each night's run of `github`, `pypistats` and `health` renders every README once more."""
+    first = await place.crawl("pypi", profile="plone")
+    shown, texts = place.documents("plone"), first.stats["pyf/descriptions/rendered"]
+    assert texts > 0
+    again = await place.crawl("health", profile="plone")
+    assert (again.stats["pyf/descriptions/rendered"], again.figures["documents_sent"]) == (0, 0)
+    assert again.stats["pyf/descriptions/cached"] == texts + first.stats["pyf/descriptions/cached"]
+    (place.folder / "renderings.sqlite").write_bytes(b"no database" * 1000)
+    for settings in ({}, {"RENDER_CACHE_MB": 0}):
+        again = await place.crawl("health", profile="plone", settings=settings)
+        assert again.outcome.exit_code == 0
+        assert again.stats["pyf/descriptions/rendered"] >= texts
+        assert place.documents("plone") == shown
