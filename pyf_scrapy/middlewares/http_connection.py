@@ -15,8 +15,8 @@ import httptools
 #: Most bytes of an answer before its body begins.
 LARGEST_HEAD: Final = 128 * 1024
 
-#: Headers that somebody reads; another one is added here. The others are not worth their objects, 28 of them
-#: with each answer of PyPI.
+#: Headers that somebody reads: the others are not worth their objects, 28 with each answer of PyPI. Who wants
+#: to read another one adds it here.
 KEPT: Final = frozenset(
     {
         *(b"content-type", b"content-encoding", b"etag", b"location", b"retry-after", b"x-pypi-last-serial"),
