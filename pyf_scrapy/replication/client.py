@@ -35,7 +35,8 @@ def checked_url(text: str) -> str:
     try:
         parts = urlsplit(text)
         usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:
+        httpx.URL(text)
+    except (ValueError, httpx.InvalidURL):
         usable = False
     if not usable or parts.query or parts.fragment or parts.username or not text.isprintable():
         raise UsageProblem(f"{text[:200]!r} is not the address of a source; give http(s)://HOST[:PORT]")
@@ -63,7 +64,7 @@ def opened(state: CopyState) -> Iterator[Iterator[bytes]]:
             _check(answer)
             yield unpacked_lines(answer.iter_raw())
     except httpx.HTTPError as error:
-        raise SourceBusyError(f"{state.source}: {error or type(error).__name__}") from error
+        raise SourceBusyError(f"{state.source}: {str(error) or type(error).__name__}") from error
 
 
 def _check(answer: httpx.Response) -> None:
