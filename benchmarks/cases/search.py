@@ -79,7 +79,7 @@ class Search(Case):
         "p99_ms",
         "max_ms",
         "server_ms_per_search",
-        "share_found",
+        "median_found",
     )
     documents = 200_000
     seconds = 30.0
