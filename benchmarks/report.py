@@ -62,6 +62,11 @@ def number(value: float) -> str:
     return f"{value:.3g}"
 
 
+def is_busy(result: Result) -> bool:
+    """Whether the machine had other work while the case ran."""
+    return result.load > _BUSY
+
+
 def table(result: Result) -> Iterator[str]:
     """The lines of a case: medians by contender, then what holds."""
     heads = [HEADS.get(name, name.replace("_", " ")) for name in result.shown]
@@ -73,7 +78,7 @@ def table(result: Result) -> Iterator[str]:
         yield ""
     kind = f"medians of {rounds} rounds" if rounds > 1 else "one round"
     load = f"load of the machine before it {result.load:.1f}"
-    if result.load > _BUSY:
+    if is_busy(result):
         load += "; it had other work, so its seconds say little"
     yield f"`{result.name}`, size {result.size:,}, {kind}, {load}"
     yield ""

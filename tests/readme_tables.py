@@ -415,14 +415,23 @@ def _rules() -> str:
 
 
 def _speed() -> str:
-    return table(
+    results = report.read(report.RESULTS)
+    rows = table(
         ("case", "what", "median", "asked for"),
         (
-            (f"`{result.name}`", claim.text, report.number(claim.value), report.demand(claim))
-            for result in report.read(report.RESULTS)
+            (
+                f"`{result.name}`{' *' if report.is_busy(result) else ''}",
+                claim.text,
+                report.number(claim.value),
+                report.demand(claim),
+            )
+            for result in results
             for claim in result.claims
         ),
     )
+    if not any(map(report.is_busy, results)):
+        return rows
+    return f"{rows}\n\n\\* The machine had other work meanwhile: seconds and searches say little."
 
 
 TABLES: Mapping[str, Callable[[], str]] = {
