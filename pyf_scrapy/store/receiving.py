@@ -107,6 +107,18 @@ class Receiving(StorePart):
             name for table in now for name in self._replace(connection, table, before[table], now[table])
         }
         others = self._receive_repositories(connection, received)
+        rows = self._project_rows(received, known, changed)
+        if rows:
+            change = next_change(connection)
+            connection.execute(self._database.upsert(projects), [{**row, "changed": change} for row in rows])
+        rise(connection, others - changed)
+        _drop_unlinked(connection, keys)
+        return len(changed | others)
+
+    def _project_rows(
+        self, received: Sequence[CopiedProject], known: Mapping[str, AnyRow], changed: set[str]
+    ) -> list[dict[str, Any]]:
+        """The narrow rows to be written; names whose change a document can show are added to `changed`."""
         rows = []
         for project in received:
             row, name = known.get(project.normalized_name), project.normalized_name
@@ -127,12 +139,7 @@ class Receiving(StorePart):
                 if project.package is not None or revision:
                     revision += name in changed
                 rows.append({**narrow, "revision": revision})
-        if rows:
-            change = next_change(connection)
-            connection.execute(self._database.upsert(projects), [{**row, "changed": change} for row in rows])
-        rise(connection, others - changed)
-        _drop_unlinked(connection, keys)
-        return len(changed | others)
+        return rows
 
     def _replace(self, connection: Connection, table: Table, before: Rows, now: Rows) -> set[str]:
         """Make the rows of packages in a table those of `now`; returns the names of those that differed."""

@@ -39,7 +39,7 @@ def replica() -> Iterator[Handle]:
 @pytest.mark.parametrize(
     ("command", "message"),
     [
-        ("", "which spider? one of: github, health, project, pypi, pypistats, rss"),
+        ("", "which spider? one of: github, health, project, pypi, pypistats, replicate, rss"),
         ("pypi project", "one spider, not pypi, project"),
         ("pypy", "unknown spider 'pypy'"),
         ("pypi", "which packages?"),
