@@ -75,7 +75,9 @@ REDIRECT_ENABLED = False  # names go in normal form; an answer from elsewhere is
 METAREFRESH_ENABLED = False
 COOKIES_ENABLED = False
 HTTPERROR_ALLOW_ALL = True  # the spiders judge every status themselves
-# No pickle: whoever can write to such a file would run code here. The scheduler keeps nothing, JOBDIR or not.
+# No pickle, not with another scheduler and JOBDIR either: who can write to such a file would run code here.
+SCHEDULER_DISK_QUEUE = "scrapy.squeues.MarshalLifoDiskQueue"
+SCHEDULER_START_DISK_QUEUE = "scrapy.squeues.MarshalFifoDiskQueue"
 FEED_EXPORTERS = {"pickle": None, "marshal": None}
 
 # Used by BackoffMiddleware, which replaces Scrapy's RetryMiddleware, and by PoliteDownloadHandler.
