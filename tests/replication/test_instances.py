@@ -24,6 +24,7 @@ from pyf_scrapy.replica.options import Options
 from pyf_scrapy.replica.runner import Handle, running_replica
 from pyf_scrapy.replication import source as source_module
 from pyf_scrapy.search.embedded import Server
+from pyf_scrapy.spiders.replicate import ReplicateSpider
 from tests.crawling import EmbeddedPlace, Place
 from tests.replication.histories import PLONE, assert_same_facts, told
 from tests.replication.instances import Breaking, served
@@ -203,6 +204,7 @@ async def test_following_outlives_a_source_that_is_gone_for_a_while(
             way.cuts, way.after = 1_000, 1
             await until(lambda: "trying again in 1 s" in caplog.text)
             way.cuts = 0
+            assert isinstance(crawler.spider, ReplicateSpider)
             crawler.spider.session.now -= timedelta(days=1)
             await until(lambda: crawler.stats.get_value("pyf/packages/passed_on", 0) >= 48)
             await crawler.stop_async()
