@@ -38,7 +38,7 @@ def checked_url(text: str) -> str:
         httpx.URL(text)
     except (ValueError, httpx.InvalidURL):
         usable = False
-    if not usable or parts.query or parts.fragment or parts.username or not text.isprintable():
+    if not usable or parts.query or parts.fragment or parts.username or " " in text or not text.isprintable():
         raise UsageProblem(f"{text[:200]!r} is not the address of a source; give http(s)://HOST[:PORT]")
     return text.rstrip("/")
 

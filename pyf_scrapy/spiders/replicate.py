@@ -22,6 +22,8 @@ from pyf_scrapy.store.copies import CopyState
 
 logger = logging.getLogger(__name__)
 
+_LAST_SECONDS = 5.0
+
 #: Times in a row that a source may be cut off before it sent a whole page.
 PATIENCE = 5
 
@@ -108,13 +110,25 @@ class ReplicateSpider(EnrichmentSpider):
     async def _pages(self, state: CopyState) -> AsyncIterator[Received]:
         """Write what one answer of the source brings, a page at a time in a thread."""
         pages = _received(self.session.store, state)
+        step: asyncio.Future[Received | None] | None = None
         try:
-            while (received := await asyncio.to_thread(next, pages, None)) is not None:
+            while True:
+                step = asyncio.ensure_future(asyncio.to_thread(next, pages, None))
+                step.add_done_callback(_seen)
+                received = await asyncio.shield(step)
+                if received is None:
+                    return
                 yield received
                 if self.stopping:
                     raise FetchError("the crawl is stopping", transport=True)
         finally:
-            await asyncio.to_thread(pages.close)
+            # Interrupted: a page that was read is still written, but a silent source is not waited for.
+            if step is not None and not step.done():
+                await asyncio.wait([step], timeout=_LAST_SECONDS)
+            if step is None or step.done():
+                await asyncio.to_thread(pages.close)
+            else:
+                step.add_done_callback(lambda _: pages.close())
 
     async def _new_day(self) -> AsyncIterator[Request]:
         """Ages are in days: on the next one all packages are judged again."""
@@ -124,6 +138,12 @@ class ReplicateSpider(EnrichmentSpider):
         self.session.now = today
         for name in await asyncio.to_thread(self.member_names):
             yield await self.pass_on_request(name)
+
+
+def _seen(step: asyncio.Future[Received | None]) -> None:
+    """Look at an error that nobody waits for any more: asyncio would log it."""
+    if not step.cancelled():
+        step.exception()
 
 
 def _received(store: Store, state: CopyState) -> Generator[Received, None, None]:

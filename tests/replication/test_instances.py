@@ -5,21 +5,26 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from scrapy import signals
 from scrapy.cmdline import execute
+from scrapy.crawler import AsyncCrawlerRunner
 
 from pyf_scrapy.commands.output import ExitCode
 from pyf_scrapy.exceptions import SearchError, StoreError
+from pyf_scrapy.extensions.report import RunReport
 from pyf_scrapy.replica.dice import Dice
 from pyf_scrapy.replica.options import Options
 from pyf_scrapy.replica.runner import Handle, running_replica
 from pyf_scrapy.replication import source as source_module
 from pyf_scrapy.search.embedded import Server
+from pyf_scrapy.spiders.replicate import ReplicateSpider
 from tests.crawling import EmbeddedPlace, Place
 from tests.replication.histories import PLONE, assert_same_facts, told
 from tests.replication.instances import Breaking, served
@@ -174,6 +179,50 @@ async def test_a_source_that_is_not_there_is_one_line(
     errors = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
     assert len(errors) == 1
     assert "127.0.0.1:1" in errors[0]
+
+
+async def test_following_outlives_a_source_that_is_gone_for_a_while(
+    place: Place, second: Place, caplog: pytest.LogCaptureFixture
+) -> None:
+    """And judges all packages again when a day begins; to be interrupted is how it ends."""
+    await place.crawl("pypi", profile="plone")
+    with served(place) as url:
+        way = Breaking(url)
+        with way.running() as through:
+            runner = AsyncCrawlerRunner(second.settings())
+            crawler = runner.create_crawler("replicate")
+            given = {"url": through, "profile": "plone", "collection": "copy", "follow": "1"}
+            begun = asyncio.Event()
+
+            def begin() -> None:
+                begun.set()
+
+            crawler.signals.connect(begin, signal=signals.spider_opened)
+            crawl = asyncio.ensure_future(runner.crawl(crawler, **given))
+            await begun.wait()
+            await until(lambda: crawler.stats.get_value("pyf/packages/indexed", 0) >= 24)
+            way.cuts, way.after = 1_000, 1
+            await until(lambda: "trying again in 1 s" in caplog.text)
+            way.cuts = 0
+            assert isinstance(crawler.spider, ReplicateSpider)
+            crawler.spider.session.now -= timedelta(days=1)
+            await until(lambda: crawler.stats.get_value("pyf/packages/passed_on", 0) >= 48)
+            await crawler.stop_async()
+            await crawl
+    report = crawler.get_extension(RunReport)
+    assert report is not None
+    assert report.outcome is not None
+    assert report.outcome.exit_code == ExitCode.OK
+    assert_equal(place, second)
+
+
+async def until(happened: Callable[[], bool]) -> None:
+    """Wait for at most a minute."""
+    for _ in range(1200):
+        if happened():
+            return
+        await asyncio.sleep(0.05)
+    assert happened()
 
 
 class TestHTTP:
