@@ -107,7 +107,7 @@ def shown(store: Store, package: Any) -> Shown:
     return (
         package.serial,
         package.project.version,
-        package.standing.status,
+        package.standing.status or "active",  # what is not known counts as that, in documents too
         package.link and package.link.key,
         package.repository and package.repository.record,
         package.downloads,
