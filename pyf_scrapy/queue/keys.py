@@ -1,4 +1,7 @@
-"""The keys in Redis of what is known of a spider's workers; those of scrapy-redis are in `waiting`."""
+"""The keys in Redis of what is known of a spider's workers; those of scrapy-redis are in `waiting`.
+
+`spider` is the name of a spider, or of one of its crawls (`crawl_name`).
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,16 @@ ALIVE: Final = 12
 def new_worker() -> str:
     """A name for this process that no other has; an operator sees the machine and the process in it."""
     return f"{socket.gethostname()[:64]}:{os.getpid()}:{secrets.token_hex(4)}"
+
+
+def crawl_name(spider: str, scope: str) -> str:
+    """The crawls of one spider that have different work to share have different names."""
+    return f"{spider}:{scope}" if scope else spider
+
+
+def scopes_key(spider: str) -> str:
+    """A sorted set: the scopes of the spider's crawls with the time of the last word of a worker."""
+    return f"{spider}:scopes"
 
 
 def workers_key(spider: str) -> str:

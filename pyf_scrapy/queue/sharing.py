@@ -2,7 +2,7 @@
 
 Nothing here needs to be kept: what Redis forgets, a worker drops or a kill loses is still in the difference
 between PyPI's index and the store, which the leader computes again. The keys are scrapy-redis' where it has
-them: `SPIDER:start_urls` is the list that its `pop_list_queue` reads.
+them: `NAME:start_urls` is the list that its `pop_list_queue` reads.
 """
 
 from __future__ import annotations
@@ -17,7 +17,17 @@ from scrapy_redis.spiders import RedisMixin
 
 from pyf_scrapy.exceptions import QueueError
 from pyf_scrapy.queue.connection import connect, shown
-from pyf_scrapy.queue.keys import ALIVE, errors_key, held_key, member, new_worker, of_member, workers_key
+from pyf_scrapy.queue.keys import (
+    ALIVE,
+    crawl_name,
+    errors_key,
+    held_key,
+    member,
+    new_worker,
+    of_member,
+    scopes_key,
+    workers_key,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,22 +72,26 @@ class Crawl(msgspec.Struct, frozen=True):
 class SharedQueue(RedisMixin):  # type: ignore[misc]  # scrapy-redis has no types
     """The keys of one spider's shared crawl, for the worker `worker`.
 
+    Only workers with the same `scope` share their work: others have another store, or look for others.
     All methods block (use threads) and raise QueueError while Redis cannot be reached.
     """
 
-    def __init__(self, url: str, spider: str, worker: str | None = None) -> None:
+    def __init__(self, url: str, spider: str, scope: str = "", worker: str | None = None) -> None:
         self.server: Redis = connect(url)
         self.shown = shown(url)
-        self.redis_key = f"{spider}:start_urls"
+        name = crawl_name(spider, scope)
+        self.redis_key = f"{name}:start_urls"
         self.worker = worker or new_worker()
-        self._leader = f"{spider}:leader"
-        self._crawl = f"{spider}:crawl"
-        self._spider = spider
-        self._workers = workers_key(spider)
-        self._errors = errors_key(spider)
+        self._leader = f"{name}:leader"
+        self._crawl = f"{name}:crawl"
+        self._name = name
+        self._scope = scope
+        self._scopes = scopes_key(spider)
+        self._workers = workers_key(name)
+        self._errors = errors_key(name)
         self._lead = self.server.register_script(_LEAD)
         self._resign = self.server.register_script(_RESIGN)
-        self._began = f"{spider}:began"
+        self._began = f"{name}:began"
         self._age = self.server.register_script(_AGE)
 
     def close(self) -> None:
@@ -139,6 +153,9 @@ class SharedQueue(RedisMixin):  # type: ignore[misc]  # scrapy-redis has no type
             now = self._now()
             self.server.zadd(self._workers, {member(self.worker, concurrency): now})
             self.server.zremrangebyscore(self._workers, "-inf", now - _KEPT)
+            if self._scope:
+                self.server.zadd(self._scopes, {self._scope: now})
+                self.server.zremrangebyscore(self._scopes, "-inf", now - _KEPT)
             self._hold(list(names), fresh=True)
 
         self._do(tell)
@@ -148,7 +165,7 @@ class SharedQueue(RedisMixin):  # type: ignore[misc]  # scrapy-redis has no type
 
         def end() -> None:
             self.server.zrem(self._workers, member(self.worker, concurrency))
-            self.server.delete(held_key(self._spider, self.worker))
+            self.server.delete(held_key(self._name, self.worker))
             self._resign(keys=[self._leader], args=[self.worker])
 
         self._do(end)
@@ -160,7 +177,7 @@ class SharedQueue(RedisMixin):  # type: ignore[misc]  # scrapy-redis has no type
 
     def held(self) -> set[str]:
         """What living workers work on."""
-        keys = [held_key(self._spider, worker) for worker in self.alive()]
+        keys = [held_key(self._name, worker) for worker in self.alive()]
         names = self._do(lambda: self.server.sunion(keys)) if keys else ()
         return {_text(name) for name in names}
 
@@ -189,7 +206,7 @@ class SharedQueue(RedisMixin):  # type: ignore[misc]  # scrapy-redis has no type
     # ---------------------------------------------------------------------------------------------
 
     def _hold(self, names: Sequence[str], *, fresh: bool) -> None:
-        key = held_key(self._spider, self.worker)
+        key = held_key(self._name, self.worker)
         with self.server.pipeline() as pipe:
             if fresh:
                 pipe.delete(key)

@@ -13,7 +13,7 @@ from typing import Any, Final, Self
 
 from pyf_scrapy.exceptions import QueueError
 from pyf_scrapy.queue.connection import connect, shown
-from pyf_scrapy.queue.keys import ALIVE, held_key, of_member, workers_key
+from pyf_scrapy.queue.keys import ALIVE, crawl_name, held_key, of_member, scopes_key, workers_key
 
 #: Keys of a spider by what is in them; a request that is purged must not stay "seen" in the dupefilter.
 _KINDS: Final = ("requests", "start_urls", "items", "dupefilter", "errors")
@@ -105,19 +105,27 @@ class RedisQueue:
             return sum(int(self._client.unlink(*names)) for names in self._scan() if names)
 
     def _lengths(self, kinds: Sequence[str]) -> Iterator[tuple[str, int]]:
-        keys = [f"{spider}:{kind}" for spider in self._spiders for kind in kinds]
+        keys = [f"{name}:{kind}" for _, name in self._crawls() for kind in kinds]
         types = [_text(answer) for answer in self._pipeline([("TYPE", key) for key in keys])]
         known = [(key, _LENGTHS[kind]) for key, kind in zip(keys, types, strict=True) if kind in _LENGTHS]
         lengths = self._pipeline([(command, key) for key, command in known])
         yield from ((key, int(length)) for (key, _), length in zip(known, lengths, strict=True))
 
+    def _crawls(self) -> Iterator[tuple[str, str]]:
+        """Each spider with its own name, and with those of its crawls that were shared in the last day."""
+        for spider in self._spiders:
+            yield spider, spider
+            scopes: Any = self._client.zrange(scopes_key(spider), 0, -1)
+            for scope in scopes:
+                yield spider, crawl_name(spider, _text(scope))
+
     def _workers(self) -> Iterator[Worker]:
         """Who works on what, in every spider whose workers share their names."""
         now: Any = self._client.time()
-        for spider in self._spiders:
-            rows: Any = self._client.zrangebyscore(workers_key(spider), now[0] - ALIVE, "+inf")
+        for spider, name in self._crawls():
+            rows: Any = self._client.zrangebyscore(workers_key(name), now[0] - ALIVE, "+inf")
             for worker, concurrency in map(of_member, rows):
-                key = held_key(spider, worker)
+                key = held_key(name, worker)
                 number: Any = self._client.scard(key)
                 some: Any = self._client.srandmember(key, _SHOWN)
                 yield Worker(spider, worker, concurrency, number, sorted(map(_text, some)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import itertools
 import logging
 import math
@@ -84,10 +85,17 @@ class PypiSpider(PackageSpider):
 
             url = redis_url(self.settings)
             assert url is not None, "the session is shared by it"
-            self.shared = SharedWork(self, SharedQueue(url, str(self.name)))
+            scope = await asyncio.to_thread(self._scope)
+            self.shared = SharedWork(self, SharedQueue(url, str(self.name), scope))
         requests = self.shared.requests() if self.shared is not None else self._own_requests()
         async for request in requests:
             yield request
+
+    def _scope(self) -> str:
+        """What tells crawls apart that are no work of each other's: store, collections, what is asked for."""
+        collections = sorted(profile.collection for profile in self.session.profiles)
+        told = (self.session.store.store_id(), collections, self.substring, self.full)
+        return hashlib.sha256(repr(told).encode()).hexdigest()[:12]
 
     async def dirty_packages(self) -> AsyncIterator[Request]:
         """Of a shared crawl the leader passes them on, once for all."""

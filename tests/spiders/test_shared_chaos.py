@@ -97,7 +97,8 @@ class Services:
 
     def leader(self) -> str | None:
         with self.valkey.client() as client:
-            leader: str | None = client.get("pypi:leader")
+            (scope,) = client.zrange("pypi:scopes", 0, -1) or [""]
+            leader: str | None = client.get(f"pypi:{scope}:leader")
             return leader
 
     def restart_queue(self) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from redis import Redis
 
 from pyf_scrapy.queue.messages import Message, decode, encode
 from pyf_scrapy.replica.options import Options
@@ -19,7 +20,7 @@ from tests.queue.conftest import socket_folder, valkey  # noqa: F401  (fixtures)
 from tests.queue.valkey import Valkey
 
 PLONE = "Framework :: Plone"
-OPTIONS = Options(projects=150, members={"plone": 40}, most_releases=6, missing=0)
+OPTIONS = Options(projects=150, members={"plone": 40, "django": 20}, most_releases=6, missing=0)
 
 
 @pytest.fixture
@@ -42,6 +43,32 @@ def fetched(replica: Handle) -> dict[str, int]:
     return {
         path: count for path, count in paths.items() if path.count("/") == 3 and path.startswith("/pypi/")
     }
+
+
+def crawl(client: Redis) -> str:
+    """The name of the only crawl that was shared."""
+    (scope,) = client.zrange("pypi:scopes", 0, -1)
+    return f"pypi:{scope}"
+
+
+async def test_crawls_of_other_stores_and_profiles_do_not_share(
+    shared: Place,
+    replica: Handle,
+    tmp_path: Path,
+) -> None:
+    """What one has fetched for another is missing in the store and the index of the first, which is told that
+    all is done."""
+    other = Place(tmp_path / "other", replica.url, shared.server, dict(shared.extra))
+    crawls = (
+        shared.crawl("pypi", profile="plone"),
+        other.crawl("pypi", profile="plone", collection="copy"),
+        shared.crawl("pypi", profile="django"),
+    )
+    done = await asyncio.gather(*crawls)
+    assert [one.outcome.exit_code for one in done] == [0, 0, 0]
+    assert set(shared.documents("plone")) == true_documents(replica.replica, PLONE)
+    assert set(other.documents("copy")) == true_documents(replica.replica, PLONE)
+    assert set(shared.documents("django")) == true_documents(replica.replica, "Framework :: Django")
 
 
 async def test_one_worker_does_it_alone(shared: Place, replica: Handle) -> None:
@@ -69,14 +96,18 @@ async def test_what_nobody_understands_is_set_aside_and_the_rest_is_fetched(
     valkey: Valkey,  # noqa: F811
 ) -> None:
     """Anybody may write to the list; a worker that dies of it would take good names with it."""
+    await shared.crawl("pypi", profile="plone", limit="1")
     with valkey.client() as client:
-        client.rpush("pypi:start_urls", "[]", '{"name": "../etc/passwd"}', '{"name": 7}', "\x00", '"x" * 9')
-    done = await shared.crawl("pypi", profile="plone")
-    assert done.outcome.exit_code == 0
-    assert set(shared.documents("plone")) == true_documents(replica.replica, PLONE)
-    with valkey.client() as client:
-        assert client.llen("pypi:errors") == 5
-        assert client.llen("pypi:start_urls") == 0
+        name = crawl(client)
+        client.delete(f"{name}:start_urls")
+        client.rpush(
+            f"{name}:start_urls", "[]", '{"name": "../etc/passwd"}', '{"name": 7}', "\x00", '"x" * 9'
+        )
+        done = await shared.crawl("pypi", profile="plone")
+        assert done.outcome.exit_code == 0
+        assert set(shared.documents("plone")) == true_documents(replica.replica, PLONE)
+        assert client.llen(f"{name}:errors") == 5
+        assert client.llen(f"{name}:start_urls") == 0
 
 
 async def test_a_worker_that_follows_asks_about_what_it_is_told(
@@ -189,9 +220,12 @@ async def test_a_worker_that_is_asked_to_stop_leaves_its_names_and_the_lead_to_o
             output = await asyncio.to_thread(worker.communicate, timeout=30)
     assert worker.returncode == 1, output
     with valkey.client() as client:
-        assert not client.exists("pypi:leader")
-        assert client.zcard("pypi:workers") == 0
-        assert client.llen("pypi:start_urls") > 0
+        name = crawl(client)
+        assert not client.exists(f"{name}:leader")
+        assert client.zcard(f"{name}:workers") == 0
+        assert client.llen(f"{name}:start_urls") > 0
+        stats = await asyncio.to_thread(shared.run, "queue", "stats", "--json")
+        assert json.loads(stats.stdout)["redis"]["keys"][f"{name}:start_urls"] > 0
     replica.faults([])
     done = await shared.crawl("pypi", profile="plone")
     assert done.outcome.exit_code == 0
