@@ -207,7 +207,7 @@ async def test_a_worker_that_is_asked_to_stop_leaves_its_names_and_the_lead_to_o
     valkey: Valkey,  # noqa: F811
 ) -> None:
     """Else the others wait for a worker that is gone; and `scrapy queue stats` shows who works on what."""
-    replica.faults([{"match": "/pypi/*", "fault": "slow", "delay": 2}])
+    replica.faults([{"match": "/pypi/*", "fault": "slow", "delay": 1}])
     with shared.popen("crawl", "pypi", "-p", "plone", "-L", "WARNING") as worker:
         try:
             await until(lambda: len(fetched(replica)) > 20)
@@ -231,7 +231,7 @@ async def test_a_worker_that_is_asked_to_stop_leaves_its_names_and_the_lead_to_o
     assert done.outcome.exit_code == 0
     assert set(shared.documents("plone")) == true_documents(replica.replica, PLONE)
     twice = [path for path, count in fetched(replica).items() if count > 1]
-    assert len(twice) <= 16, "only what was under way"
+    assert len(twice) <= 2 * 16, "only what was under way: packages, and those whose releases were"
 
 
 async def test_a_leader_that_fails_in_an_unforeseen_way_does_not_lead_for_ever(
