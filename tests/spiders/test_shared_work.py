@@ -47,7 +47,7 @@ def fetched(replica: Handle) -> dict[str, int]:
 
 def crawl(client: Redis) -> str:
     """The name of the only crawl that was shared."""
-    (scope,) = client.zrange("pypi:scopes", 0, -1)
+    (scope,) = map(str, client.zrange("pypi:scopes", 0, -1))  # it decodes
     return f"pypi:{scope}"
 
 
