@@ -133,7 +133,7 @@ def crawl(
     Raises UsageProblem for a wrong argument, AlreadyRunningError when this spider runs on the same store,
     CrawlError when a source or service failed. That single packages failed is no error (`some_failed`).
     """
-    given = {name: _text(value) for name, value in arguments.items() if value is not None}
+    given = {name: _text(name, value) for name, value in arguments.items() if value is not None}
     if profile is not None:
         given["profile"] = profile
     command = [sys.executable, "-m", "scrapy", "crawl", "--json", "-L", "WARNING", str(spider)]
@@ -234,11 +234,12 @@ def _folder() -> str:
     return str(Path(__file__).parents[1])
 
 
-def _text(value: object) -> str:
-    """An argument as it stands on a command line."""
+def _text(name: str, value: object) -> str:
+    """An argument as it stands on a command line: classifiers have commas of their own."""
     if isinstance(value, bool):
         return str(int(value))
-    return ",".join(map(str, value)) if isinstance(value, list | tuple | set) else str(value)
+    between = ";" if name == "classifier" else ","
+    return between.join(map(str, value)) if isinstance(value, list | tuple | set) else str(value)
 
 
 def _environment(settings: Settings | None) -> dict[str, str]:
@@ -283,6 +284,7 @@ def _run(command: list[str], environment: dict[str, str], timeout: float | None)
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        start_new_session=True,  # Ctrl-C of a terminal would reach it, too, and two are an order to die
     ) as process:
         try:
             output, errors = process.communicate(timeout=timeout)

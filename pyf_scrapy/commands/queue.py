@@ -28,7 +28,7 @@ from pyf_scrapy.lookup import crawls
 from pyf_scrapy.parsers.names import package_names
 from pyf_scrapy.parsers.requirements_txt import requirement_names
 from pyf_scrapy.queue.connection import redis_url
-from pyf_scrapy.queue.messages import Message, encode
+from pyf_scrapy.queue.messages import Covers, Message, encode
 from pyf_scrapy.session import open_store
 from pyf_scrapy.status import Purged, QueueStats, purge, purgeable, queue_stats
 
@@ -96,7 +96,8 @@ class Command(ActionCommand):
             new = store.enqueue(names, int(time.time()), SOURCE)
             waiting = sum(source.names for source in store.queued_by_source())
             collections = [row.collection for row in store.collections()]
-        workers = _hand_out(self.project_settings, names)
+            store_id = store.store_id()
+        workers = _hand_out(self.project_settings, store_id, names)
         crawl = crawls("pypi", collections, self.profiles().values())[0]
         if opts.json:
             counts = {"added": new, "named": len(names), "queued": waiting, "workers": workers}
@@ -130,8 +131,8 @@ class Command(ActionCommand):
         return ExitCode.OK
 
 
-def _hand_out(settings: Mapping[str, Any], names: list[str]) -> int:
-    """Write names to Redis for the workers of `crawl project -a follow=1`; how many workers there are."""
+def _hand_out(settings: Mapping[str, Any], store_id: str, names: list[str]) -> int:
+    """Write names to Redis for the workers of `crawl project -a follow=1` of this store; how many."""
     url = redis_url(settings)
     if url is None:
         return 0
@@ -139,7 +140,10 @@ def _hand_out(settings: Mapping[str, Any], names: list[str]) -> int:
 
     queue = SharedQueue(url, "project")
     try:
-        return queue.hand_out([encode(Message(name)) for name in names])
+        workers = queue.takers(Covers(store_id))
+        if workers:
+            queue.push([encode(Message(name)) for name in names])
+        return workers
     except QueueError as error:
         complain("queue", f"no worker was told ({error}); the names are noted")
         return 0

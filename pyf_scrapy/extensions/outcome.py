@@ -61,7 +61,10 @@ FIGURES = {
 
 #: Figures of which one at least is not 0 when there was something to do; `to_check` alone may have come to
 #: nothing but repositories that are gone.
-WORK = ("fetched", "passed_on", "to_check", "provenance_asked", "contributors", "copied", "events_copied")
+WORK = (
+    *("fetched", "passed_on", "to_check", "provenance_asked", "contributors", "copied", "events_copied"),
+    "feeds_handed_over",
+)
 
 
 @dataclass(frozen=True)

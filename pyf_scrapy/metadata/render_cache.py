@@ -34,7 +34,9 @@ T = TypeVar("T")
 MODULES = ("descriptions", "restructured_text", "sections")
 LIBRARIES = ("cmarkgfm", "docutils", "lxml", "nh3", "readme-renderer")
 
-_PATIENCE = 5.0  # seconds to wait for another process that writes
+_PATIENCE = (
+    0.2  # seconds to wait for another process that writes; to render again costs less than all waiting
+)
 _CHECKSUM = 8  # bytes
 _MOST_DECOMPRESSED = 16 * 1024**2  # bytes; five fields at their largest take 6 MB
 _OPEN = """

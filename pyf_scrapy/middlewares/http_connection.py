@@ -6,7 +6,7 @@ import asyncio
 import socket
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple, cast
 
 import aiohappyeyeballs
@@ -14,6 +14,9 @@ import httptools
 
 #: Most bytes of an answer before its body begins.
 LARGEST_HEAD: Final = 128 * 1024
+
+#: Seconds after which an idle connection is not used again: what lies between may have forgotten it.
+IDLE: Final = 60.0
 
 #: Headers that somebody reads: the others are not worth their objects, 28 with each answer of PyPI. Who wants
 #: to read another one adds it here.
@@ -58,6 +61,7 @@ class Exchange:
 
     __slots__ = (
         "_body",
+        "_fed",
         "_head_size",
         "_headers",
         "_is_complete",
@@ -65,7 +69,6 @@ class Exchange:
         "_limit",
         "_parser",
         "_received",
-        "_size",
         "_status",
         "began",
         "done",
@@ -84,12 +87,13 @@ class Exchange:
         self._head_size = 0
         self._is_delimited = False
         self._is_complete = False
-        self._body: list[bytes] = []
-        self._size = 0
+        self._body = bytearray()
+        self._fed = 0
         self._parser = httptools.HttpResponseParser(self)
 
     def feed(self, data: bytes) -> None:
         """Take what came over the wire."""
+        self._fed += len(data)
         if not self.began:
             self._head_size += len(data)
         try:
@@ -100,10 +104,13 @@ class Exchange:
             self.fail(HttpError(f"not HTTP: {error}"))
         if not self.began and self._head_size > LARGEST_HEAD:
             self.fail(HttpError(f"headers of more than {LARGEST_HEAD} bytes"))
+        # Chunks of a byte and what follows the last one are no body, and have no end either.
+        if self._limit and self._fed > 8 * self._limit + LARGEST_HEAD:
+            self.fail(OversizeError(f"more than {self._limit} bytes"))
 
-    def end(self, reason: str) -> None:
-        """The connection is gone."""
-        if self.began and not self._is_delimited:
+    def end(self, reason: str, *, in_order: bool) -> None:
+        """The connection is gone, by the server's wish or because it broke."""
+        if self.began and in_order and not self._is_delimited:
             self._complete()  # its end is that of the body
         elif self._head_size:
             self.fail(CutOffError(reason))
@@ -120,6 +127,8 @@ class Exchange:
             self.may_keep = False  # nobody has asked for this
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        if self.began:
+            return  # after the body, where it is too late to say anything
         name = name.lower()
         if name in KEPT:
             self._headers.append((name, value))
@@ -137,12 +146,12 @@ class Exchange:
 
     def on_body(self, data: bytes) -> None:
         self._received(data)
-        self._size += len(data)
-        if self._limit and self._size > self._limit:
+        if self.done.done():
+            return
+        self._body += data
+        if self._limit and len(self._body) > self._limit:
             self._body.clear()
             self.fail(OversizeError(f"more than {self._limit} bytes"))
-        elif not self.done.done():
-            self._body.append(data)
 
     def on_message_complete(self) -> None:
         if self._status in _INFORMATIONAL:  # the answer itself is still to come
@@ -155,7 +164,7 @@ class Exchange:
     def _complete(self) -> None:
         self._is_complete = True
         if not self.done.done():
-            self.done.set_result(Answer(self._status, self._headers, b"".join(self._body), self.began))
+            self.done.set_result(Answer(self._status, self._headers, bytes(self._body), self.began))
 
 
 class Connection(asyncio.Protocol):
@@ -186,10 +195,15 @@ class Connection(asyncio.Protocol):
             else:
                 self._transport.abort()
 
-    async def close(self) -> None:
+    def abort(self) -> None:
         """Close it at once."""
         if self._transport is not None:
             self._transport.abort()
+
+    async def close(self) -> None:
+        """Close it at once, and wait until that is done."""
+        self.abort()
+        if self._transport is not None:
             await self._is_over
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -207,7 +221,8 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         self._origin.forget(self)
         if self._exchange is not None:
-            self._exchange.end(str(error) if error else "the server closed the connection")
+            reason = str(error) if error else "the server closed the connection"
+            self._exchange.end(reason, in_order=error is None)
         if not self._is_over.done():
             self._is_over.set_result(None)
 
@@ -219,12 +234,18 @@ class Origin:
         self.host = host
         self.port = port
         self._context = context
-        self._idle: list[Connection] = []
+        self._idle: list[tuple[Connection, float]] = []  # with the time since when
         self._all: set[Connection] = set()
 
     def take(self) -> Connection | None:
         """A kept connection that is not in use: the one used last, which its server has hardly closed."""
-        return self._idle.pop() if self._idle else None
+        if not self._idle:
+            return None
+        connection, since = self._idle.pop()
+        if time.monotonic() - since <= IDLE:
+            return connection
+        self.drop_idle([connection])  # and the others have waited longer
+        return None
 
     async def connect(self) -> Connection:
         """A new connection. Raises OSError."""
@@ -240,13 +261,18 @@ class Origin:
 
     def keep(self, connection: Connection) -> None:
         """It is open and not in use."""
-        self._idle.append(connection)
+        self._idle.append((connection, time.monotonic()))
+
+    def drop_idle(self, more: Iterable[Connection] = ()) -> None:
+        """Close what is not in use: there is no way to the server by it."""
+        idle, self._idle = self._idle, []
+        for connection in (*more, *(one for one, _ in idle)):
+            connection.abort()
 
     def forget(self, connection: Connection) -> None:
         """It is gone."""
         self._all.discard(connection)
-        if connection in self._idle:
-            self._idle.remove(connection)
+        self._idle = [kept for kept in self._idle if kept[0] is not connection]
 
     async def close(self) -> None:
         """Close all connections."""

@@ -22,6 +22,7 @@ from scrapy.exceptions import (
     DownloadConnectionRefusedError,
     DownloadFailedError,
     DownloadTimeoutError,
+    NotSupported,
     ResponseDataLossError,
     UnsupportedURLSchemeError,
 )
@@ -41,7 +42,7 @@ from pyf_scrapy.middlewares.http_connection import (
 _PORTS: Final = {"http": 80, "https": 443}
 
 #: May be sent twice (RFC 9110, 9.2.2); what is sent otherwise changes something.
-_IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_IDEMPOTENT: Final = frozenset({"GET", "OPTIONS"})
 
 _GZIP: Final = frozenset({b"gzip", b"x-gzip"})
 _ENCODING: Final = b"content-encoding"
@@ -49,7 +50,7 @@ _ENCODING: Final = b"content-encoding"
 
 class LeanDownloadHandler(BaseDownloadHandler):
     """A download handler for `http` and `https`: HTTP/1.1 over kept connections, answers packed by gzip or
-    not at all. No proxies, no cookies, no redirects. A response has the headers of `KEPT` only.
+    not at all. No proxies, no cookies, no redirects, no HEAD. A response has the headers of `KEPT` only.
 
     It raises what Scrapy's own does, and sets `download_latency`. A kept connection that the server has
     closed is replaced once. The number of connections is that of the requests under way, which the
@@ -81,7 +82,12 @@ class LeanDownloadHandler(BaseDownloadHandler):
             async with asyncio.timeout(timeout):
                 answer = await self._answer(request, limit)
             meta["download_latency"] = answer.began - began
-            body = _unpacked(answer, limit)
+            try:
+                body = _unpacked(answer, limit)
+            except HttpError:
+                if answer.status < 400:
+                    raise
+                body = b""  # what counts is the status, and how long to wait
         headers = [pair for pair in answer.headers if pair[0] != _ENCODING]
         return Response(request.url, status=answer.status, headers=headers, body=body)
 
@@ -107,11 +113,16 @@ class LeanDownloadHandler(BaseDownloadHandler):
             except UnansweredError:
                 if request.method not in _IDEMPOTENT:
                     raise
+            except asyncio.CancelledError:
+                origin.drop_idle()  # a timeout: the others may have no way to the server either
+                raise
         connection = await origin.connect()
         return await connection.ask(data, limit, received)
 
     def _origin(self, request: Request) -> Origin:
         parts = urlparse_cached(request)
+        if request.method == "HEAD":
+            raise NotSupported("nobody here asks for heads alone")
         if parts.scheme not in _PORTS or not parts.hostname:
             raise UnsupportedURLSchemeError(f"{request.url} is no http or https address")
         key = (parts.scheme, parts.hostname, parts.port or _PORTS[parts.scheme])

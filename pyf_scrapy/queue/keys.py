@@ -34,6 +34,11 @@ def workers_key(spider: str) -> str:
     return f"{spider}:workers"
 
 
+def covers_key(spider: str) -> str:
+    """A hash: a worker -> its store and collections, as `Covers` in JSON."""
+    return f"{spider}:covers"
+
+
 def held_key(spider: str, worker: str) -> str:
     """A set: the names that a worker works on."""
     return f"{spider}:held:{worker}"

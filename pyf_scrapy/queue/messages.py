@@ -19,7 +19,8 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True):
     """One project to fetch, as JSON: `{"name": "plone.api", "serial": 123}`.
 
     `serial` is what an index promises, `version` what a feed does: an answer without that is asked for again.
-    `unlisted` is the stored serial of a package that the index lacks.
+    `announced`: a feed names it, so that a 404 is too early, not the truth. `unlisted` is the stored serial
+    of a package that the index lacks.
     Other keys are ignored, so that others may write what they like.
     """
 
@@ -27,6 +28,18 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True):
     serial: _Serial | None = None
     unlisted: _Serial | None = None
     version: str | None = None
+    announced: bool = False
+
+
+class Covers(msgspec.Struct, frozen=True):
+    """What a worker fills: collections of a store. The work of another store is none of its business."""
+
+    store: str
+    collections: frozenset[str] = frozenset()
+
+    def are_enough_for(self, wanted: Covers) -> bool:
+        """Whether a name that is wanted there may be given to such a worker."""
+        return self.store == wanted.store and self.collections >= wanted.collections
 
 
 _encoder = msgspec.json.Encoder()
@@ -50,3 +63,16 @@ def decode(data: bytes) -> Message:
     except InvalidName:
         raise ParseError("message", f"{message.name[:80]!r} is no name of a project") from None
     return msgspec.structs.replace(message, name=name)
+
+
+def encode_covers(covers: Covers) -> bytes:
+    """As a worker says it."""
+    return msgspec.json.encode(covers)
+
+
+def decode_covers(data: bytes | str) -> Covers:
+    """What a worker says of itself; of what nobody understands nothing."""
+    try:
+        return msgspec.json.decode(data, type=Covers)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return Covers("")

@@ -19,6 +19,7 @@ from pyf_scrapy.exceptions import QueueError
 from pyf_scrapy.queue.connection import connect, shown
 from pyf_scrapy.queue.keys import (
     ALIVE,
+    covers_key,
     crawl_name,
     errors_key,
     held_key,
@@ -28,6 +29,7 @@ from pyf_scrapy.queue.keys import (
     scopes_key,
     workers_key,
 )
+from pyf_scrapy.queue.messages import Covers, decode_covers, encode_covers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,7 +78,15 @@ class SharedQueue(RedisMixin):  # type: ignore[misc]  # scrapy-redis has no type
     All methods block (use threads) and raise QueueError while Redis cannot be reached.
     """
 
-    def __init__(self, url: str, spider: str, scope: str = "", worker: str | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        spider: str,
+        scope: str = "",
+        *,
+        covers: Covers | None = None,
+        worker: str | None = None,
+    ) -> None:
         self.server: Redis = connect(url)
         self.shown = shown(url)
         name = crawl_name(spider, scope)
@@ -86,6 +96,8 @@ class SharedQueue(RedisMixin):  # type: ignore[misc]  # scrapy-redis has no type
         self._crawl = f"{name}:crawl"
         self._name = name
         self._scope = scope
+        self._covers = covers
+        self._covers_key = covers_key(name)
         self._scopes = scopes_key(spider)
         self._workers = workers_key(name)
         self._errors = errors_key(name)
@@ -106,12 +118,15 @@ class SharedQueue(RedisMixin):  # type: ignore[misc]  # scrapy-redis has no type
             self._do(lambda: self.server.rpush(self.redis_key, *messages)) if messages else self.length()
         )
 
-    def hand_out(self, messages: Sequence[bytes]) -> int:
-        """Append messages if there are workers to read them; return how many workers there are."""
-        workers = len(self.alive())
-        if workers:
-            self.push(messages)
-        return workers
+    def takers(self, wanted: Covers) -> int:
+        """How many workers are alive; 0 when one of them would do nothing with what is wanted there."""
+        alive = list(self.alive())
+        rows = self._do(lambda: self.server.hmget(self._covers_key, alive)) if alive else ()
+        return (
+            len(alive)
+            if all(row is not None and decode_covers(row).are_enough_for(wanted) for row in rows)
+            else 0
+        )
 
     def give_back(self, messages: Sequence[bytes]) -> None:
         """Put messages that were popped and not used where they were."""
@@ -153,6 +168,9 @@ class SharedQueue(RedisMixin):  # type: ignore[misc]  # scrapy-redis has no type
             now = self._now()
             self.server.zadd(self._workers, {member(self.worker, concurrency): now})
             self.server.zremrangebyscore(self._workers, "-inf", now - _KEPT)
+            if self._covers is not None:
+                self.server.hset(self._covers_key, self.worker, encode_covers(self._covers))
+                self.server.expire(self._covers_key, _KEPT)
             if self._scope:
                 self.server.zadd(self._scopes, {self._scope: now})
                 self.server.zremrangebyscore(self._scopes, "-inf", now - _KEPT)
@@ -166,6 +184,7 @@ class SharedQueue(RedisMixin):  # type: ignore[misc]  # scrapy-redis has no type
         def end() -> None:
             self.server.zrem(self._workers, member(self.worker, concurrency))
             self.server.delete(held_key(self._name, self.worker))
+            self.server.hdel(self._covers_key, self.worker)
             self._resign(keys=[self._leader], args=[self.worker])
 
         self._do(end)

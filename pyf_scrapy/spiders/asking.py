@@ -24,7 +24,8 @@ class Ask:
     `promise` is what an answer must have not to be stale, `attempt` how many answers were. `unlisted` is the
     stored serial of a package that the index lacks, so that a 404 may prove that it is gone; with `refresh`
     a 404 proves nothing yet. `etag` is that of the last answer, for a conditional request. `keys` note
-    the entries of feeds that hinted at it when it is done.
+    the entries of feeds that hinted at it when it is done; `announced`: a feed did, and another spider noted
+    it.
     """
 
     name: str
@@ -34,11 +35,17 @@ class Ask:
     etag: str | None = None
     refresh: bool = False
     keys: tuple[str, ...] = ()
+    announced: bool = False
 
     @property
     def is_promised(self) -> bool:
         """Whether an index or a feed said that there is something."""
-        return self.promise.serial is not None or bool(self.keys)
+        return self.promise.serial is not None or self.is_announced
+
+    @property
+    def is_announced(self) -> bool:
+        """Whether a feed named it: it may be ahead of everything else."""
+        return self.announced or bool(self.keys)
 
     def again(self) -> Ask:
         """The same question for another answer; only a whole one will do."""

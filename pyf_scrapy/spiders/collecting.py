@@ -245,8 +245,8 @@ class Collector:
         """Neither JSON nor page: gone, if an index says so, too. Raises FetchError."""
         if ask.unlisted is not None:
             return Collected(await self._vanished(ask.name, ask.unlisted, None, older=False))
-        if ask.keys:
-            return Collected(None, fresh=False)  # a feed may be ahead of everything else
+        if ask.is_announced:
+            return Collected(None, fresh=False)
         if ask.is_promised or ask.refresh:
             # Deleted since the index was made, or one of the two 404s is wrong: the next index tells.
             self.count("pyf/projects/gone")

@@ -11,6 +11,7 @@ from scrapy.crawler import Crawler
 from scrapy.exceptions import DownloadCancelledError, IgnoreRequest
 from scrapy.http import Response
 from scrapy.settings import BaseSettings
+from w3lib.url import safe_url_string
 
 from pyf_scrapy.environment import ceiling
 from pyf_scrapy.exceptions import FetchError
@@ -68,7 +69,7 @@ class PyPI:
     """
 
     def __init__(self, base: str, fetch: Fetch) -> None:
-        self.base = base.rstrip("/")
+        self.base = safe_url_string(base.rstrip("/"))
         self.fetch = fetch
 
     def project_url(self, normalized_name: str) -> str:

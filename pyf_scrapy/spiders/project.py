@@ -23,6 +23,7 @@ from pyf_scrapy.session import Target
 from pyf_scrapy.spiders import arguments
 from pyf_scrapy.spiders.asking import Ask
 from pyf_scrapy.spiders.base import SUSPICIOUS_AFTER, PackageSpider
+from pyf_scrapy.spiders.handing_over import covered
 from pyf_scrapy.spiders.index import Index, listed, removals_refused
 from pyf_scrapy.spiders.queue_reader import AGAIN, QueueReader
 from pyf_scrapy.spiders.verifying import Verifier
@@ -124,7 +125,8 @@ class ProjectSpider(PackageSpider):
 
         url = redis_url(self.settings)
         assert url is not None, "it was checked"
-        reader = QueueReader(self, SharedQueue(url, str(self.name)))
+        covers = await asyncio.to_thread(covered, self.session)
+        reader = QueueReader(self, SharedQueue(url, str(self.name), covers=covers))
         try:
             await reader.first(reader.word())
             while not self.stopping:
@@ -137,7 +139,8 @@ class ProjectSpider(PackageSpider):
                     continue
                 await asyncio.to_thread(self._note, message.name)
                 self.queued.add(message.name)
-                request = self.project_request(Ask(message.name, Promise(message.serial, message.version)))
+                promise = Promise(message.serial, message.version)
+                request = self.project_request(Ask(message.name, promise, announced=message.announced))
                 if request is None:
                     return
                 yield request

@@ -220,7 +220,7 @@ class RssSpider(PackageSpider):
         asks, url = [ask for _, _, ask in sorted(self._wanted)], redis_url(self.settings)
         assert url is not None, "it was checked"
         try:
-            workers = await asyncio.to_thread(hand_over, url, self.session.store, asks, "crawl rss")
+            workers = await asyncio.to_thread(hand_over, url, self.session, asks, "crawl rss")
         except QueueError as error:
             logger.warning("%s; the packages are asked about here", error)
             return
@@ -228,7 +228,7 @@ class RssSpider(PackageSpider):
             self.end(error, reason="store_failed")
             return
         if not workers:
-            logger.info("No worker waits for names: the packages are asked about here")
+            logger.info("No worker waits for names of these profiles: the packages are asked about here")
             return
         self._wanted.clear()
         self.crawler.stats.inc_value("pyf/projects/to_check", -len(asks))

@@ -242,8 +242,18 @@ def _forget(connection: Connection, names: Iterable[str]) -> int:
     forgotten = 0
     for some in chunks(sorted(names)):
         rows: list[AnyRow] = list(connection.execute(KNOWN, {"names": some}))
-        _delete(connection, [row.normalized_name for row in rows if row.project is None])
-        going = [row.normalized_name for row in rows if row.project is not None and row.status != FORGOTTEN]
+        shown = set(
+            connection.execute(
+                select(indexed.c.normalized_name).where(indexed.c.normalized_name.in_(some))
+            ).scalars()
+        )
+        kept = {
+            row.normalized_name for row in rows if row.project is not None or row.normalized_name in shown
+        }
+        _delete(connection, [row.normalized_name for row in rows if row.normalized_name not in kept])
+        going = [
+            row.normalized_name for row in rows if row.normalized_name in kept and row.status != FORGOTTEN
+        ]
         statement = update(projects).where(projects.c.normalized_name.in_(going))
         connection.execute(statement.values(status=FORGOTTEN))
         rise(connection, going)

@@ -16,7 +16,7 @@ import msgspec
 from pyf_scrapy.exceptions import NotFoundError
 
 #: What a cursor looks like, for the description of the API.
-PATTERN = "^[A-Za-z0-9_-]{1,600}$"
+PATTERN = "^[A-Za-z0-9_-]{1,4000}$"  # a name of 2,000 bytes and the rest
 _FORMAT = 1
 _DIGEST = 9  # bytes
 

@@ -93,7 +93,7 @@ def parsed(requirement: str) -> tuple[Requirement, str] | None:
     """A requirement (PEP 508) and the extra that it is for, "" for none; None for one that is none."""
     try:
         read = Requirement(requirement)
-    except InvalidRequirement:
+    except (InvalidRequirement, RecursionError):
         return None
     return read, _extra(read)
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import asyncio
+import contextlib
+from collections.abc import Callable, Generator, Iterator
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, StreamingResponse
 
 from pyf_scrapy.exceptions import SourceReplacedError
@@ -13,9 +16,13 @@ from pyf_scrapy.replication.client import MEDIA_TYPE
 from pyf_scrapy.replication.compression import compressed
 from pyf_scrapy.replication.cursors import LONGEST, Cursor
 from pyf_scrapy.replication.source import Source
+from pyf_scrapy.web.security import Message, Receive, Scope, Send
 from pyf_scrapy.web.site import Site, TheSite
 
 router = APIRouter(tags=["replication"])
+
+#: Seconds in which a client has to take the next piece of a stream.
+_READING = 60.0
 
 _PROBLEM = "application/problem+json"
 _LINES: dict[int | str, dict[str, Any]] = {
@@ -79,10 +86,33 @@ def _answer(
     stream = _held(site, compressed(lines(source, place)))
     next(stream)
     headers = {"content-encoding": "gzip", "cache-control": "no-store", "vary": "accept-encoding"}
-    return StreamingResponse(stream, headers=headers, media_type=MEDIA_TYPE)
+    return HeldStream(stream, headers=headers, media_type=MEDIA_TYPE)
 
 
-def _held(site: Site, pieces: Iterator[bytes]) -> Iterator[bytes]:
+class HeldStream(StreamingResponse):
+    """A stream that lets go of its place as soon as it ends, however that is, and does not wait for ever for
+    somebody who does not read."""
+
+    def __init__(self, stream: Generator[bytes], **kwargs: Any) -> None:
+        super().__init__(stream, **kwargs)
+        self._stream = stream
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """See the ASGI specification."""
+
+        async def sent(message: Message) -> None:
+            async with asyncio.timeout(_READING):
+                await send(message)
+
+        try:
+            with contextlib.suppress(TimeoutError):
+                await super().__call__(scope, receive, sent)
+        finally:
+            # Not when the garbage is collected: until then nobody else could have the place.
+            await run_in_threadpool(self._stream.close)
+
+
+def _held(site: Site, pieces: Iterator[bytes]) -> Generator[bytes]:
     """The pieces, behind an empty one: then one of the places for streams is taken, until the last piece was
     sent or nobody reads any more."""
     with site.streams.taken():

@@ -11,11 +11,13 @@ import uvicorn
 
 from pyf_scrapy.exceptions import PyfError
 from pyf_scrapy.web.application import create_app
+from pyf_scrapy.web.security import MAX_TARGET
 from pyf_scrapy.web.site import Site
 
 _MOST_CONNECTIONS = 500
 _LAST_SECONDS = 5  # for answers that are under way when it is to end
-_IDLE = 15  # seconds in which a connection without a request is kept
+_IDLE = 15  # seconds in which a connection is kept after an answer
+_MOST_HEADERS = 20_000  # bytes
 
 
 class Server(uvicorn.Server):
@@ -44,6 +46,8 @@ def configuration(site: Site, host: str) -> uvicorn.Config:
         server_header=False,
         access_log=False,
         log_config=None,
+        http="h11",  # its bounds of what comes before an answer; httptools has none
+        h11_max_incomplete_event_size=MAX_TARGET + _MOST_HEADERS,
         ws="none",
         limit_concurrency=_MOST_CONNECTIONS,
         timeout_keep_alive=_IDLE,

@@ -65,7 +65,7 @@ def admits(package_says: str, asked: Version | SpecifierSet) -> bool:
         return True
     if isinstance(asked, Version):
         return own.contains(asked, prereleases=True)
-    return not (own & asked).is_unsatisfiable()
+    return _meet(package_says, str(asked))
 
 
 def needs(package_says: str, asked: SpecifierSet) -> bool:
@@ -74,7 +74,13 @@ def needs(package_says: str, asked: SpecifierSet) -> bool:
     One that names an address instead of versions may be met by any. Markers and extras do not matter.
     """
     own = _requirement(package_says)
-    return own is not None and (own.url is not None or not (own.specifier & asked).is_unsatisfiable())
+    return own is not None and (own.url is not None or _meet(str(own.specifier), str(asked)))
+
+
+@lru_cache(maxsize=65_536)
+def _meet(one: str, other: str) -> bool:
+    """Whether a version is in both: 0.1 ms to find out, and packages say the same a thousand times."""
+    return not (SpecifierSet(one) & SpecifierSet(other)).is_unsatisfiable()
 
 
 @lru_cache(maxsize=4_096)

@@ -6,11 +6,12 @@ import asyncio
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from redis import Redis
 
-from pyf_scrapy.queue.messages import Message, decode, encode
+from pyf_scrapy.queue.messages import Covers, Message, decode, encode, encode_covers
 from pyf_scrapy.replica.options import Options
 from pyf_scrapy.replica.runner import Handle, running_replica
 from pyf_scrapy.spiders import queue_reader, shared_work
@@ -145,10 +146,22 @@ async def test_the_feeds_hand_names_to_workers_and_keep_them_when_there_is_none(
     with valkey.client() as client:
         alone = await shared.crawl("rss", profile="plone", push="1")
         assert alone.figures["fetched"] > 0
+        with shared.store() as store:
+            store_id = store.store_id()
         client.zadd("project:workers", {"other 16": client.time()[0]})
+        for foreign in (
+            Covers("another store", frozenset({"plone"})),
+            Covers(store_id, frozenset({"django"})),
+        ):
+            client.hset("project:covers", "other", encode_covers(foreign).decode())
+            replica.event({"event": "release", "project": first})
+            alone = await shared.crawl("rss", profile="plone", push="1")
+            assert alone.figures["fetched"] > 0, "such a worker would do nothing with it"
+        client.hset("project:covers", "other", encode_covers(Covers(store_id, frozenset({"plone"}))).decode())
         replica.event({"event": "release", "project": second})
         handed = await shared.crawl("rss", profile="plone", push="1")
         assert handed.figures["fetched"] == 0
+        assert "Nothing to do" not in handed.outcome.headline
         messages = [decode(data.encode()) for data in client.lrange("project:start_urls", 0, -1)]
         assert [message.name for message in messages] == [second]
         assert messages[0].version is not None, "or an old answer would do"
@@ -156,6 +169,36 @@ async def test_the_feeds_hand_names_to_workers_and_keep_them_when_there_is_none(
         assert again.figures["fetched"] == 0
         assert client.llen("project:start_urls") == 1
     assert queued(shared) == [second], "Redis may forget it"
+
+
+async def test_what_a_feed_announces_before_it_is_there_is_asked_about_again(
+    shared: Place,
+    replica: Handle,
+    valkey: Valkey,  # noqa: F811
+) -> None:
+    """The feed is ahead of PyPI's caches: a worker must not take their 404 for the truth."""
+    shared.extra["STALE_PATIENCE"] = 20
+    await shared.crawl("rss", profile="plone")
+    follower = asyncio.ensure_future(shared.crawl("project", profile="plone", follow="1", limit="1"))
+    with valkey.client() as client:
+        await until(lambda: client.zcard("project:workers"))
+    new: dict[str, Any] = {
+        "event": "create",
+        "project": "plone-brand-new",
+        "version": "1.0",
+        "classifiers": [PLONE],
+    }
+    replica.event(new)
+    addresses = ("/pypi/plone-brand-new/json", "/simple/plone-brand-new/")
+    replica.faults([{"match": address, "fault": "status-404", "times": 1} for address in addresses])
+    handed = await shared.crawl("rss", profile="plone", push="1")
+    assert handed.figures["fetched"] == 0
+    await until(lambda: "plone-brand-new" in names(shared))
+    with valkey.client() as client:
+        client.rpush("project:start_urls", encode(Message("zope")))  # beyond its limit: it ends
+    done = await asyncio.wait_for(follower, 30)
+    assert done.outcome.exit_code == 0, done.outcome
+    assert queued(shared) == []
 
 
 def names(place: Place) -> set[str]:
