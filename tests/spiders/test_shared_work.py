@@ -198,7 +198,7 @@ async def test_what_a_feed_announces_before_it_is_there_is_asked_about_again(
         client.rpush("project:start_urls", encode(Message("zope")))  # beyond its limit: it ends
     done = await asyncio.wait_for(follower, 30)
     assert done.outcome.exit_code == 0, done.outcome
-    assert queued(shared) == []
+    assert queued(shared) == ["zope"], "what it noted and left is asked about by the next run"
 
 
 def names(place: Place) -> set[str]:
