@@ -78,6 +78,7 @@ _SEPARATORS = re.compile(r"[-_.\s]+")
 _WORD = re.compile(r"[^\W_]+(?:\.[0-9]+)*")
 _NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _NUMBERS = re.compile(r"[0-9]+(?:\.[0-9]+)*")
+_AFTER_COLON = re.compile(r":\s*\([\s(]*")
 
 
 @dataclass(frozen=True)
@@ -94,9 +95,10 @@ class SearchResult:
 def filter_value(value: str) -> str:
     """`value` quoted for a filter ("classifiers:=" + filter_value("Framework :: Plone")).
 
-    Typesense's quotes cannot be escaped, so backticks are left out: as symbols they are not indexed either.
+    Typesense's quotes cannot be escaped, so backticks are left out, and a parenthesis after a colon, which
+    0.24.1 takes for the beginning of a place even in quotes. As symbols they are not indexed either.
     """
-    return f"`{value.replace('`', '')}`"
+    return f"`{_AFTER_COLON.sub(':', value.replace('`', ''))}`"
 
 
 def search_defaults() -> dict[str, Any]:

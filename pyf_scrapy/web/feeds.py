@@ -104,6 +104,7 @@ def _updated(site: Site, packages: Packages, collection: str) -> list[Entry]:
         (event.normalized_name, event.version): _release_entry(site, event, records[event.normalized_name])
         for event in events
         if event.normalized_name in records
+        and event.version in listed_files(records[event.normalized_name])  # else it was deleted since
     }
     dated = (row for row in packages.by_name.values() if row.shown["upload_timestamp"])
     for row in heapq.nlargest(ENTRIES, dated, key=lambda row: row.shown["upload_timestamp"]):

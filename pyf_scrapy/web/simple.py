@@ -11,7 +11,7 @@ from fastapi.responses import RedirectResponse
 from packaging.utils import canonicalize_name
 
 from pyf_scrapy.exceptions import NotFoundError
-from pyf_scrapy.store.records import GONE
+from pyf_scrapy.store.records import ACTIVE
 from pyf_scrapy.web.conditional import conditional
 from pyf_scrapy.web.negotiation import best_type
 from pyf_scrapy.web.security import READING
@@ -69,7 +69,7 @@ def _page(site: Site, collection: str, name: str) -> dict[str, Any]:
     """The page of a package that the collection has. Raises NotFoundError."""
     row = site.store.project(name) if site.store.indexed(collection, [name]) else None
     record = next(site.store.latest_records([name]), None)
-    if row is None or row.status in GONE or record is None:
+    if row is None or row.status != ACTIVE or record is None:
         raise NotFoundError(f"{collection} has no package {name[:100]!r}")
     return page(record, site.store.standings([name])[name])
 

@@ -169,6 +169,8 @@ def hostile(client: typesense.Client) -> list[str]:
         "back\\slash",
         "star*",
         "!negated",
+        "place:(1, 2)",
+        "near: ((",
         "ünïcode",
     ]
     indexed(

@@ -4,6 +4,7 @@ taken back where they were given out, and nobody waits for what is being read an
 
 from __future__ import annotations
 
+import re
 import threading
 from typing import Any, cast
 
@@ -15,7 +16,7 @@ from packaging.version import Version
 
 from pyf_scrapy.web.catalogue import Catalogue, Packages, row_of
 from pyf_scrapy.web.conditional import is_known
-from pyf_scrapy.web.cursors import CursorError, decode_cursor, encode_cursor, query_digest
+from pyf_scrapy.web.cursors import PATTERN, CursorError, decode_cursor, encode_cursor, query_digest
 from pyf_scrapy.web.filters import Filters
 from pyf_scrapy.web.site import Site
 from pyf_scrapy.web.specifiers import (
@@ -68,6 +69,7 @@ def test_a_requirement_by_address_may_be_met_by_any_version() -> None:
 def test_a_cursor_leads_back_to_its_position(position: str | int) -> None:
     cursor = encode_cursor(DIGEST, position)
     assert decode_cursor(cursor, DIGEST, type(position)) == position
+    assert re.fullmatch(PATTERN, cursor), "the API would refuse what it gave out"
     for digest, kind in ((query_digest({"a": 2}), type(position)), (DIGEST, float)):
         with pytest.raises(CursorError):
             decode_cursor(cursor, digest, cast(Any, kind))
