@@ -150,14 +150,16 @@ def _package_entry(site: Site, event: Event, record: ProjectRecord) -> Entry:
     first = min(_uploads(record), default=event.at)
     is_news = event.at - first <= NEW_FOR
     page = _page(site, record.normalized_name)
-    return _entry(record, f"{page}#new", record.name, page, event.at if is_news else first, first)
+    return _entry(record, f"{page}#new", record.name, page, max(event.at, first) if is_news else first, first)
 
 
 def _release_entry(site: Site, event: Event, record: ProjectRecord) -> Entry:
     version = event.version or record.version
     page = _page(site, record.normalized_name, version)
     uploaded = min(_uploads(record, version), default=event.at)
-    return _entry(record, f"{page}#released", f"{record.name} {version}", page, event.at, uploaded)
+    return _entry(
+        record, f"{page}#released", f"{record.name} {version}", page, max(event.at, uploaded), uploaded
+    )
 
 
 def _entry(record: ProjectRecord, key: str, title: str, page: str, updated: int, published: int) -> Entry:
