@@ -75,7 +75,7 @@ class History:
 
 
 @pytest.mark.parametrize("part", range(4))
-@pytest.mark.parametrize("histories", [12, pytest.param(250, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("histories", [25, pytest.param(250, marks=pytest.mark.soak)])
 async def test_every_history_ends_at_the_truth(
     tmp_path: Path, empty_index: Server, part: int, histories: int
 ) -> None:
