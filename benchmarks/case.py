@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -172,7 +173,7 @@ class Bench:
         return Running(["-m", "benchmarks.raw_client", server.url]).wait()
 
 
-class Case:
+class Case(ABC):
     """A comparison: `setup` is called once, `run` once a round for each contender, `claims` at the end."""
 
     name: ClassVar[str]
@@ -203,16 +204,17 @@ class Case:
         """What is compared, for the page of the results."""
         return " ".join((cls.__doc__ or "").split())
 
+    @abstractmethod
     def setup(self) -> None:
         """What all rounds need; `self.stack` closes it."""
 
+    @abstractmethod
     def run(self, contender: str) -> Figures:
         """One round of one contender. Raises BenchmarkError when it did not do all its work."""
-        raise NotImplementedError
 
+    @abstractmethod
     def claims(self, rounds: Rounds) -> list[Claim]:
         """What the rounds show."""
-        raise NotImplementedError
 
 
 def _end_typesense(folder: Path) -> None:

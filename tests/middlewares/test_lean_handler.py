@@ -7,20 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gzip
 import ipaddress
 import re
 import socket
 import ssl
-import struct
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 from cryptography import x509
@@ -28,105 +22,19 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from scrapy import Request
-from scrapy.exceptions import DownloadFailedError, DownloadTimeoutError, NotSupported
-from scrapy.http import Response
+from scrapy.exceptions import DownloadFailedError
 
-from pyf_scrapy.middlewares import http_connection
 from pyf_scrapy.middlewares.http_connection import KEPT
 from tests.checkout import CHECKOUT
 from tests.middlewares.site import AskingSpider, ask
-
-OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-
-
-@dataclass
-class Wire:
-    """A server that answers with bytes; `heads` are the requests that it got, by connection."""
-
-    url: str = ""
-    heads: list[list[bytes]] = field(default_factory=list)
-    closed: int = 0
-
-    @property
-    def requests(self) -> list[bytes]:
-        return [head for heads in self.heads for head in heads]
-
-
-#: Called with the writer and the number of the request on its connection (from 1).
-Reply = Callable[[asyncio.StreamWriter, int], Awaitable[None]]
-
-
-@asynccontextmanager
-async def speaking(reply: Reply | bytes, context: ssl.SSLContext | None = None) -> AsyncIterator[Wire]:
-    wire = Wire()
-
-    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        heads: list[bytes] = []
-        wire.heads.append(heads)
-        try:
-            while True:
-                head = await reader.readuntil(b"\r\n\r\n")
-                heads.append(head)
-                if isinstance(reply, bytes):
-                    writer.write(reply)
-                else:
-                    await reply(writer, len(heads))
-                await writer.drain()
-                if writer.is_closing():
-                    return
-        except (asyncio.IncompleteReadError, ConnectionError):
-            wire.closed += 1
-        finally:
-            writer.close()
-
-    server = await asyncio.start_server(connected, "127.0.0.1", 0, ssl=context)
-    scheme = "http" if context is None else "https"
-    wire.url = f"{scheme}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    try:
-        yield wire
-    finally:
-        server.close()
-
-
-async def then_closes(writer: asyncio.StreamWriter, data: bytes) -> None:
-    writer.write(data)
-    await writer.drain()
-    writer.close()
-
-
-def closing_after(data: bytes) -> Reply:
-    return lambda writer, number: then_closes(writer, data)
-
-
-async def error_of(wire: Wire | str, **settings: Any) -> str:
-    """The name of the error that asking once comes to."""
-    url = wire if isinstance(wire, str) else f"{wire.url}/"
-    spider, _ = await ask([url], PYPI_MAX_RETRIES=0, **settings)
-    assert not spider.statuses
-    return spider.errors[url]
-
-
-async def answers(*requests: Request, **settings: Any) -> list[Response]:
-    """The answers to requests that are sent one after another; raises what one of them raises."""
-    found: list[Response] = []
-    errors: list[Exception] = []
-
-    async def script(spider: AskingSpider) -> None:
-        try:
-            for request in requests:
-                found.append(await spider.crawler.engine.download_async(request))
-        except Exception as error:
-            errors.append(error)
-
-    await ask([], script, **settings)
-    for error in errors:
-        raise error
-    return found
-
-
-def packed(content: bytes, length: int | None = None) -> bytes:
-    body = gzip.compress(content)[:length]
-    return (b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(body)) + body
+from tests.middlewares.wire import (
+    OK,
+    answers,
+    closing_after,
+    error_of,
+    packed,
+    speaking,
+)
 
 
 class TestAnAnswerThatIsNotWhole:
@@ -418,78 +326,3 @@ async def test_given_up_requests_leave_no_connection_behind() -> None:
                 break
             await asyncio.sleep(0.01)
     assert wire.closed == 1
-
-
-class TestWhatLiesAroundTheAnswer:
-    async def test_what_follows_the_last_chunk_is_no_header(self) -> None:
-        """A server could say there that an old answer is new, and more than fits into memory."""
-        trailers = b"X-PyPI-Last-Serial: 99\r\n" + b"ETag: x\r\n" * 50_000
-        data = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n" + trailers + b"\r\n"
-        async with speaking(data) as wire:
-            (response,) = await answers(Request(f"{wire.url}/"))
-        assert (response.body, dict(response.headers)) == (b"ok", {})
-
-    async def test_endless_wrapping_is_given_up(self) -> None:
-        data = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n" + b"a: b\r\n" * 50_000
-        async with speaking(data) as wire:
-            assert await error_of(wire, DOWNLOAD_MAXSIZE=1_000) == "DownloadCancelledError"
-
-    @pytest.mark.parametrize("encoding", [b"br", b"gzip"])
-    async def test_how_long_to_wait_is_obeyed_whatever_the_body_is(self, encoding: bytes) -> None:
-        """Else all others would go on asking a server that has asked them not to."""
-        refusal = b"HTTP/1.1 429 X\r\nRetry-After: 1\r\nContent-Encoding: %b\r\nContent-Length: 3\r\n\r\n???"
-
-        async def reply(writer: asyncio.StreamWriter, _: int) -> None:
-            writer.write(OK if len(wire.requests) > 1 else refusal % encoding)
-
-        async with speaking(reply) as wire:
-            spider, crawler = await ask([f"{wire.url}/"])
-        assert spider.statuses == {f"{wire.url}/": 200}
-        assert crawler.stats.get_value("backoff/longest_wait") == 1
-
-    async def test_a_body_without_length_that_is_torn_off_is_not_whole(self) -> None:
-        async def tear(writer: asyncio.StreamWriter, _: int) -> None:
-            writer.write(b'HTTP/1.1 200 OK\r\n\r\n{"half":')
-            await writer.drain()
-            await asyncio.sleep(0.05)
-            raw = writer.get_extra_info("socket")
-            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            writer.transport.abort()
-
-        async with speaking(tear) as wire:
-            assert await error_of(wire) == "ResponseDataLossError"
-
-    async def test_a_connection_that_was_long_idle_is_not_trusted(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        """What lies between may have forgotten it: each request by it would wait a minute for nothing."""
-        monkeypatch.setattr(http_connection, "IDLE", 0.0)
-        async with speaking(OK) as wire:
-            await answers(*(Request(f"{wire.url}/{number}") for number in range(3)))
-            assert [len(heads) for heads in wire.heads] == [1, 1, 1]
-
-    async def test_of_dead_connections_only_one_is_tried(self) -> None:
-        async def reply(writer: asyncio.StreamWriter, number: int) -> None:
-            if number > 1:
-                await asyncio.sleep(3600)
-            await asyncio.sleep(0.05)
-            writer.write(OK)
-
-        async with speaking(reply) as wire:
-            urls = [f"{wire.url}/{number}" for number in range(4)]
-
-            async def again(spider: AskingSpider) -> None:
-                while len(spider.statuses) < 4:
-                    await asyncio.sleep(0.01)
-                for _ in range(2):
-                    with contextlib.suppress(DownloadTimeoutError):
-                        spider.parse(await spider.fetch(f"{wire.url}/again"))
-
-            spider, _ = await ask(urls, again, DOWNLOAD_TIMEOUT=0.5, PYPI_MAX_RETRIES=0)
-        assert spider.statuses[f"{wire.url}/again"] == 200
-        assert sum(len(heads) > 1 for heads in wire.heads) == 1
-
-    async def test_heads_are_refused_at_once(self) -> None:
-        async with speaking(OK) as wire:
-            with pytest.raises(NotSupported):
-                await answers(Request(f"{wire.url}/", method="HEAD"))
