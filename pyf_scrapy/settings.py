@@ -55,7 +55,7 @@ DOWNLOAD_HANDLERS = {
 _PROXIED = bool(getproxies())
 HTTPPROXY_ENABLED = _PROXIED
 COMPRESSION_ENABLED = _PROXIED
-DOWNLOADER_STATS = False  # HostStatistics counts by host
+DOWNLOADER_STATS = False  # PoliteDownloadHandler counts by host
 
 STATS_CLASS = "pyf_scrapy.stats.PlainStatsCollector"
 SCHEDULER = "pyf_scrapy.scheduler.SupplyScheduler"
@@ -128,7 +128,6 @@ EXTENSIONS = {
     "scrapy.extensions.spiderstate.SpiderState": None,  # pickles
     "scrapy.extensions.throttle.AutoThrottle": None,  # goes below PYPI_MAX_RPS, and spares nobody at 16
     "pyf_scrapy.extensions.throttle.HostThrottle": 0,  # where AutoThrottle was
-    "pyf_scrapy.extensions.hosts.HostStatistics": 0,  # before RunReport, which shows it
     "pyf_scrapy.extensions.report.RunReport": 10,
     "pyf_scrapy.extensions.progress.ProgressExtension": 20,
 }

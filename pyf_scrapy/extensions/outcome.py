@@ -8,12 +8,7 @@ from typing import Any
 
 from pyf_scrapy.exceptions import AlreadyRunningError, PyfError
 from pyf_scrapy.metadata.repositories import PROBLEMS
-
-#: Stats of a host begin with this, then its name and the figure.
-HOSTS = "pyf/hosts/"
-
-#: The figures of its answers begin with this, then their status.
-STATUSES = "status/"
+from pyf_scrapy.middlewares.host_counts import HOSTS, STATUSES
 
 #: Figure of the summary -> Scrapy stat that counts it.
 FIGURES = {
@@ -118,7 +113,7 @@ def outcome(stats: Mapping[str, Any], reason: str, problem: PyfError | None) -> 
 
 
 def _hosts(stats: Mapping[str, Any]) -> tuple[dict[str, dict[str, int]], dict[str, dict[str, int]]]:
-    """The figures of HostStatistics by host, and its answers by host and status."""
+    """The figures of HostCounts by host, and its answers by host and status."""
     hosts: dict[str, dict[str, int]] = {}
     statuses: dict[str, dict[str, int]] = {}
     for key, value in sorted(stats.items()):

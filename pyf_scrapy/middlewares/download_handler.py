@@ -11,7 +11,7 @@ import asyncio
 import logging
 import time
 
-from scrapy import Request
+from scrapy import Request, signals
 from scrapy.core.downloader.handlers.base import BaseDownloadHandler
 from scrapy.crawler import Crawler
 from scrapy.exceptions import IgnoreRequest
@@ -20,6 +20,7 @@ from scrapy.utils.httpobj import urlparse_cached
 from scrapy.utils.misc import build_from_crawler, load_object
 
 from pyf_scrapy.middlewares.gates import Gate
+from pyf_scrapy.middlewares.host_counts import HostCounts
 from pyf_scrapy.middlewares.hosts import Host
 from pyf_scrapy.middlewares.lean_handler import LeanDownloadHandler
 from pyf_scrapy.middlewares.shares import Share
@@ -32,9 +33,6 @@ logger = logging.getLogger(__name__)
 
 #: Seconds for which a crawl that stops waits for answers: what manages processes kills after 30.
 DRAIN = 15.0
-
-#: Signal with `request`: it goes to its server now, past all queues.
-request_sent = object()
 
 
 def host_of(request: Request) -> str:
@@ -71,18 +69,26 @@ class PoliteDownloadHandler(BaseDownloadHandler):
             if self._proxied is None:
                 handlers = self.crawler.settings.getdict("DOWNLOAD_HANDLERS_BASE")
                 self._proxied = build_from_crawler(load_object(handlers["https"]), self.crawler)
+                self.crawler.signals.connect(self._part_received, signal=signals.bytes_received)
             return self._proxied
         if self._direct is None:
-            self._direct = LeanDownloadHandler(self.crawler)
+            self._direct = LeanDownloadHandler(self.crawler, self._received)
         return self._direct
+
+    def _received(self, request: Request, data: bytes) -> None:
+        self._host(request).counts.received(data)
+
+    def _part_received(self, data: bytes, request: Request) -> None:
+        self._received(request, data)
 
     async def download_request(self, request: Request) -> Response:
         """The answer; raises IgnoreRequest when the crawl stops, else what the inner handler raises."""
         host = self._host(request)
         ticket = await host.turn(lambda: refuse_when_stopping(self.crawler))
         try:
-            self.crawler.signals.send_catch_log(signal=request_sent, request=request)
+            host.counts.sent()
             response = await self._answer(request)
+            host.counts.answered(response.status)
             self._judge(host, ticket, response)
             return response
         finally:
@@ -143,7 +149,8 @@ class PoliteDownloadHandler(BaseDownloadHandler):
                 patience=settings.getfloat("DOWNLOAD_TIMEOUT"),
                 interval=0.0 if rates else interval,
             )
-            self.hosts[name] = Host(name, gate, Share(interval), rates)
+            counts = HostCounts(self.crawler.stats, name)
+            self.hosts[name] = Host(name, gate, Share(interval), rates, counts)
         return self.hosts[name]
 
     def _judge(self, host: Host, ticket: int, response: Response) -> None:

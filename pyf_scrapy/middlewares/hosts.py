@@ -9,6 +9,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from pyf_scrapy.middlewares.gates import Gate
+from pyf_scrapy.middlewares.host_counts import HostCounts
 from pyf_scrapy.middlewares.shares import Share
 from pyf_scrapy.middlewares.waiting import STEP
 from pyf_scrapy.queue.rates import SharedRates, Wish
@@ -22,8 +23,11 @@ class Host:
     Without `rates` the gate keeps the ceiling of this process; with them `share` keeps that of all.
     """
 
-    def __init__(self, name: str, gate: Gate, share: Share, rates: SharedRates | None) -> None:
+    def __init__(
+        self, name: str, gate: Gate, share: Share, rates: SharedRates | None, counts: HostCounts
+    ) -> None:
         self.name = name
+        self.counts = counts
         self.gate = gate
         self._share = share
         self._rates = rates
@@ -35,11 +39,12 @@ class Host:
 
     async def turn(self, check: Callable[[], None]) -> int:
         """Wait until a request may start; its ticket. `check` raises when there is no point in waiting."""
-        if not self._waiting and self._rates is None:
+        # Of a ceiling that is shared, starts are asked for by those who wait, some at a time.
+        if not self._waiting and (self._rates is None or not self._share.interval):
             check()
             now = time.monotonic()
-            if self.gate.wait(now) <= 0:
-                return self.gate.start(now)
+            if self._wait(now) <= 0:
+                return self._start(now)
         self._waiting += 1
         try:
             async with self._turn:
@@ -47,9 +52,7 @@ class Host:
                 while (wait := self._wait(time.monotonic())) > 0:
                     await self._change(min(wait, STEP))
                     check()
-                now = time.monotonic()
-                self._share.start(now)
-                return self.gate.start(now)
+                return self._start(time.monotonic())
         finally:
             self._waiting -= 1
 
@@ -74,6 +77,10 @@ class Host:
     async def close(self) -> None:
         """Wait for what is told to others just now."""
         await asyncio.gather(*self._tasks)
+
+    def _start(self, now: float) -> int:
+        self._share.start(now)
+        return self.gate.start(now)
 
     def _wait(self, now: float) -> float:
         wait = self.gate.wait(now)

@@ -10,10 +10,11 @@ import contextlib
 import socket
 import ssl
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Final
 
-from scrapy import Request, signals
+from scrapy import Request
 from scrapy.core.downloader.handlers.base import BaseDownloadHandler
 from scrapy.crawler import Crawler
 from scrapy.exceptions import (
@@ -56,11 +57,14 @@ class LeanDownloadHandler(BaseDownloadHandler):
     closed is replaced once. The number of connections is that of the requests under way, which the
     downloader bounds. Settings and meta keys as in Scrapy: `DOWNLOAD_TIMEOUT` and `download_timeout`,
     `DOWNLOAD_MAXSIZE` and `download_maxsize` (also of what is unpacked), `DOWNLOAD_VERIFY_CERTIFICATES`,
-    `USER_AGENT`. Of the signals of handlers it sends `bytes_received`.
+    `USER_AGENT`. Signals of handlers are not sent: `received` is told each part of a body instead.
     """
 
-    def __init__(self, crawler: Crawler) -> None:
+    def __init__(
+        self, crawler: Crawler, received: Callable[[Request, bytes], object] = lambda request, data: None
+    ) -> None:
         super().__init__(crawler)
+        self.received = received
         settings = crawler.settings
         self.timeout = settings.getfloat("DOWNLOAD_TIMEOUT")
         self.maxsize = settings.getint("DOWNLOAD_MAXSIZE")
@@ -97,13 +101,7 @@ class LeanDownloadHandler(BaseDownloadHandler):
 
     async def _answer(self, request: Request, limit: int) -> Answer:
         """Raises HttpError and OSError."""
-
-        def received(data: bytes) -> None:
-            crawler = self.crawler
-            crawler.signals.send_catch_log(
-                signals.bytes_received, data=data, request=request, spider=crawler.spider
-            )
-
+        received = partial(self.received, request)
         origin = self._origin(request)
         data = self._as_sent(request)
         kept = origin.take()

@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 
 #: Seconds that a leader counts as leader after its last word.
 LEADING: Final = 10
-_LEAST_WAITING: Final = 200
-_WAITING_FOR_EACH: Final = 8  # of the requests that workers have at a time
+_LEAST_WAITING: Final = 500
+_WAITING_FOR_EACH: Final = 32  # of the requests that workers have at a time
 _KEPT: Final = 86_400  # seconds that the keys of a crawl outlive its last word
 _ASIDE: Final = 10_000  # messages that could not be understood
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from typing import Any
 
-from scrapy import Request, signals
+from scrapy import Request
 from scrapy.http import Response
 from scrapy.settings import BaseSettings
 from twisted.python.failure import Failure
@@ -61,8 +61,6 @@ class PackageSpider(AskingSpider):
         self.prepare_asking()
         #: names that wait in the store's queue and are asked about here
         self.queued: set[str] = set()
-        for signal in (signals.item_scraped, signals.item_dropped):
-            self.crawler.signals.connect(self.item_answered, signal=signal)
         self._asked = 0
         self._fruitless = 0
         self._silence: PyfError | None = None
@@ -185,10 +183,17 @@ class PackageSpider(AskingSpider):
             if self._fruitless >= DOWN_AFTER or not await self._still_answers():
                 self.source_is_down(down)
 
-    async def item_answered(self, item: Any) -> None:
-        """An item of an answer has left the pipelines."""
-        if isinstance(item, PackageItem) and not item.stored and item.fresh and (item.settled or item.noted):
-            await self.dealt_with(item.normalized_name)
+    def item_done(self, item: Any) -> Awaitable[None] | None:
+        super().item_done(item)
+        if (
+            isinstance(item, PackageItem)
+            and item.normalized_name in self.queued
+            and not item.stored
+            and item.fresh
+            and (item.settled or item.noted)
+        ):
+            return self.dealt_with(item.normalized_name)
+        return None
 
     async def item_failed(self, item: Any, failure: Failure) -> None:
         await super().item_failed(item, failure)

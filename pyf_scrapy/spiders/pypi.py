@@ -274,10 +274,9 @@ class PypiSpider(PackageSpider):
         failures = self.session.store.failures()
         return {row.normalized_name for row in failures if row.stage == "stale" and row.next_try > now}
 
-    def item_done(self, item: Any) -> None:
-        super().item_done(item)
-        if isinstance(item, PackageItem):
-            self._answered_names.add(item.normalized_name)
+    def item_left(self, item: PackageItem) -> None:
+        super().item_left(item)
+        self._answered_names.add(item.normalized_name)
 
     def report(self, work: WorkList) -> None:
         stats = self.crawler.stats

@@ -9,7 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from pyf_scrapy.exceptions import ParseError, QueueError
 from pyf_scrapy.queue.messages import Message, decode
@@ -26,6 +26,8 @@ T = TypeVar("T")
 AGAIN = 1.0
 #: Seconds between two words of a worker.
 BEAT = 2.0
+#: So many messages are taken at a time, of the requests that this worker has at a time.
+_TAKEN = 2
 #: Seconds for which a start waits for Redis: later a pause has no end, but a wrong REDIS_URL must show.
 _PATIENCE = 30.0
 
@@ -37,8 +39,7 @@ class QueueReader:
         self.spider = spider
         self.queue = queue
         self.concurrency = spider.settings.getint("CONCURRENT_REQUESTS_PER_DOMAIN")
-        self._buffer: deque[bytes] = deque()
-        self._names: set[str] = set()  # of the buffer
+        self._buffer: deque[tuple[bytes, Message]] = deque()
         self._is_lost = False
         self.found_at = 0.0  # monotonic; when Redis had been away last
         self._next_word = 0.0
@@ -46,7 +47,7 @@ class QueueReader:
     @property
     def held(self) -> set[str]:
         """What this worker works on."""
-        return self._names | self.spider.open_asks.keys()
+        return {message.name for _, message in self._buffer} | self.spider.open_asks.keys()
 
     def word(self) -> Callable[[], None]:
         """What says that this worker is alive and what it works on just now; blocking, raises QueueError."""
@@ -72,26 +73,30 @@ class QueueReader:
 
     async def next(self) -> Message | None:
         """The next message, None when there is none just now. What nobody understands is set aside."""
-        while True:
-            if not self._buffer:
-                await self._fill()
-            if not self._buffer:
-                return None
-            data = self._buffer.popleft()
-            try:
-                message = decode(data)
-            except ParseError as error:
+        await self.fill()
+        return self.taken()
+
+    def taken(self) -> Message | None:
+        """The next of what `fill` has taken, None when all is used."""
+        return self._buffer.popleft()[1] if self._buffer else None
+
+    async def fill(self) -> bool:
+        """Take some messages when none is left; whether there is one."""
+        while not self._buffer:
+            some = await self.tried(self._take)
+            if some is None or not (some.messages or some.refused):
+                break
+            self._buffer.extend(some.messages)
+            for data, error in some.refused:
                 self.spider.count("pyf/queue/set_aside")
                 logger.warning("A message of the queue is set aside: %s", error)
                 await self.tried(partial(self.queue.set_aside, data))
-                continue
-            self._names.discard(message.name)
-            return message
+        return bool(self._buffer)
 
     async def close(self) -> None:
         """End: others may go on at once with what was not used here."""
         with contextlib.suppress(QueueError):
-            await asyncio.to_thread(self.queue.give_back, list(self._buffer))
+            await asyncio.to_thread(self.queue.give_back, [data for data, _ in self._buffer])
             await asyncio.to_thread(self.queue.retire, self.concurrency)
         await asyncio.to_thread(self.queue.close)
 
@@ -126,11 +131,19 @@ class QueueReader:
             self.found_at = time.monotonic()
             logger.info("Redis is back")
 
-    async def _fill(self) -> None:
-        taken = await self.tried(partial(self.queue.pop, self.concurrency))
-        for data in taken or ():
-            self._buffer.append(data)
-            with contextlib.suppress(ParseError):
-                self._names.add(decode(data).name)
-        if taken:
-            await self.tried(partial(self.queue.hold, set(self._names)))
+    def _take(self) -> _Taken:
+        """Take messages and say at once that this worker has them; blocking, raises QueueError."""
+        taken = _Taken([], [])
+        for data in self.queue.pop(_TAKEN * self.concurrency):
+            try:
+                taken.messages.append((data, decode(data)))
+            except ParseError as error:
+                taken.refused.append((data, error))
+        with contextlib.suppress(QueueError):  # the next word says it
+            self.queue.hold(message.name for _, message in taken.messages)
+        return taken
+
+
+class _Taken(NamedTuple):
+    messages: list[tuple[bytes, Message]]
+    refused: list[tuple[bytes, ParseError]]

@@ -25,7 +25,7 @@ from pyf_scrapy.exceptions import ParseError, QueueError
 from pyf_scrapy.queue.messages import Message, decode, encode
 from pyf_scrapy.queue.sharing import Crawl, SharedQueue, low_water
 from pyf_scrapy.spiders.asking import Ask
-from pyf_scrapy.spiders.queue_reader import AGAIN, BEAT, QueueReader
+from pyf_scrapy.spiders.queue_reader import BEAT, QueueReader
 from pyf_scrapy.store.index_file import NO_SERIAL, IndexFile
 from pyf_scrapy.sync.staleness import Promise
 from pyf_scrapy.sync.work_list import WorkList
@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_LOOK = 0.2  # seconds between two looks of the leader whether workers need more
+#: Seconds between two looks: of a worker whether there is more, of the leader whether workers need more.
+_LOOK = 0.2
 #: Seconds within which each worker tells a Redis that had lost it, or was away, what it works on.
 _SETTLED = 5
 #: Times that a name is written in one crawl whose answer did not help: then it is left to the next.
@@ -97,17 +98,27 @@ class SharedWork(QueueReader):
                 yield await spider.pass_on_request(self._to_pass_on.popleft())
             for due in spider.due_requests():
                 yield due
-            message = await self.next()
-            if message is None:
-                waits = (AGAIN, spider.later.wait(time.monotonic()))
-                await spider.wait(min(wait for wait in waits if wait is not None))
-            elif message.name not in spider.open_asks:
-                serial = message.serial if message.serial != NO_SERIAL else None
-                ask = Ask(message.name, Promise(serial=serial), unlisted=message.unlisted)
-                request = spider.project_request(ask)
-                if request is None:  # limit=
+            if await self.fill():
+                await spider.supply(self._supplied())
+                if spider.is_limited:
                     return
-                yield request
+            else:
+                await asyncio.sleep(_LOOK)
+
+    def _supplied(self) -> Iterator[Request]:
+        """The requests for what was taken from the queue, and what is due, until `limit`."""
+        spider = self.spider
+        while (message := self.taken()) is not None:
+            if message.name in spider.open_asks:
+                continue
+            serial = message.serial if message.serial != NO_SERIAL else None
+            request = spider.project_request(
+                Ask(message.name, Promise(serial=serial), unlisted=message.unlisted)
+            )
+            if request is None:
+                return
+            yield from spider.due_requests()
+            yield request
 
     # -- a worker ---------------------------------------------------------------------------------
 
@@ -227,7 +238,10 @@ class SharedWork(QueueReader):
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             await asyncio.sleep(_LOOK)
-            if not self._to_pass_on and not self.spider.is_passing_on and not await self._busy():
+            waiting = await self.surely(self.queue.length)
+            if waiting or self._to_pass_on or self.spider.is_passing_on:
+                continue
+            if not await self._busy():
                 return
 
 

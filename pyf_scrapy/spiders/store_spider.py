@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, ClassVar, NamedTuple, Self
 
@@ -94,7 +94,7 @@ class StoreSpider(scrapy.Spider):
         self.refused: set[str] = set()
         self._closing: set[asyncio.Future[None]] = set()
         self._places = asyncio.Semaphore(settings.getint("CONCURRENT_DIRTY_PACKAGES"))
-        for signal in (signals.item_scraped, signals.item_dropped, signals.item_error):
+        for signal in (signals.item_scraped, signals.item_dropped):
             self.crawler.signals.connect(self.item_done, signal=signal)
         self.crawler.signals.connect(self.item_failed, signal=signals.item_error)
 
@@ -212,14 +212,21 @@ class StoreSpider(scrapy.Spider):
         self.count("pyf/packages/passed_on")
         yield item
 
-    def item_done(self, item: Any) -> None:
+    def item_left(self, item: PackageItem) -> None:
         """An item has left the pipelines: in the index, dropped or failed."""
+        self._release(item.normalized_name)
+
+    def item_done(self, item: Any) -> Awaitable[None] | None:
+        """An item is in the index or dropped. Each listener costs a task: what there is to await is the
+        exception."""
         if isinstance(item, PackageItem):
-            self._release(item.normalized_name)
+            self.item_left(item)
+        return None
 
     async def item_failed(self, item: Any, failure: Failure) -> None:
         """A pipeline failed in a way that nobody foresaw: the package is named, and stays dirty."""
         if isinstance(item, PackageItem):
+            self.item_left(item)
             self.count("pyf/packages/failed")
             await self.session.fail(item.normalized_name, "pipeline", str(no_answer(failure.value)))
 

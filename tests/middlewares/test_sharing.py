@@ -16,12 +16,11 @@ from typing import Any
 import pytest
 from aiohttp import web
 from redis import Redis
-from scrapy import Request
 
 from pyf_scrapy.middlewares import shares
-from pyf_scrapy.middlewares.download_handler import request_sent
 from pyf_scrapy.middlewares.shares import TOLERANCE, spacing
 from pyf_scrapy.queue import rates
+from pyf_scrapy.stats import PlainStatsCollector
 from tests.middlewares.site import AskingSpider, Site, ask, serving
 from tests.queue.valkey import Valkey
 
@@ -43,6 +42,17 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 Script = Callable[[AskingSpider], Awaitable[None]]
 
 
+class NotingStats(PlainStatsCollector):
+    """Notes in `sent` when requests were sent."""
+
+    sent: list[float]
+
+    def inc_value(self, key: str, *args: Any, **kwargs: Any) -> None:
+        super().inc_value(key, *args, **kwargs)
+        if key.endswith("/requests"):
+            self.sent.append(time.monotonic())
+
+
 class Worker:
     """A crawl of the site; when it sent its requests."""
 
@@ -57,15 +67,15 @@ class Worker:
 
         async def watched(spider: AskingSpider) -> None:
             self.spider = spider
-            spider.crawler.signals.connect(self.request_sent, signal=request_sent)
+            assert isinstance(spider.crawler.stats, NotingStats)
+            spider.crawler.stats.sent = self.sent
             await script(spider)
 
         slot = {"concurrency": 16, "delay": 1 / rps if rps else 0, "jitter": 0}
-        spider, _ = await ask([], watched, DOWNLOAD_SLOTS={"127.0.0.1": slot}, **settings)
+        spider, _ = await ask(
+            [], watched, DOWNLOAD_SLOTS={"127.0.0.1": slot}, STATS_CLASS=NotingStats, **settings
+        )
         return spider
-
-    def request_sent(self, request: Request) -> None:
-        self.sent.append(time.monotonic())
 
     def urls(self, count: int) -> list[str]:
         return [f"{self.site.url}/{self.name}/{number}" for number in range(count)]

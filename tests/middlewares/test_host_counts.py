@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from pyf_scrapy.extensions.hosts import FIGURES, HostStatistics
+from pyf_scrapy.middlewares.host_counts import HOSTS
 from pyf_scrapy.replica.options import Options
 from pyf_scrapy.replica.runner import Handle, running_replica
 from tests.crawling import Place
 from tests.middlewares.site import AskingSpider, ask, serving
 
 OPTIONS = Options(projects=40, members={"plone": 6}, only_members=True, most_releases=3, empty=0)
+FIGURES = ("requests", "answers", "bytes", "not_modified")
 
 
 @pytest.fixture
@@ -61,9 +62,8 @@ async def test_what_came_counts_also_when_the_rest_did_not(place: Place) -> None
 
     async with serving(answer) as site:
         _, crawler = await ask([f"{site.url}/"], PYPI_MAX_RETRIES=0)
-    statistics = crawler.get_extension(HostStatistics)
-    assert statistics is not None
-    assert statistics.by_host == {site.host: {"requests": 1, "answers": 0, "bytes": 100, "not_modified": 0}}
+    expected = {"requests": 1, "answers": 0, "bytes": 100, "not_modified": 0}
+    assert figures(crawler.stats.get_stats(), site.url) == expected
 
 
 async def test_each_host_by_itself_in_bytes_of_the_wire_and_data_is_none() -> None:
@@ -78,11 +78,9 @@ async def test_each_host_by_itself_in_bytes_of_the_wire_and_data_is_none() -> No
     async with serving(answer) as site, serving(answer) as other:
         address = site.url.replace("//", "//me:secret@")
         _, crawler = await ask(["data:,x", f"{site.url}/1", f"{address}/2"], inline)
-    statistics = crawler.get_extension(HostStatistics)
-    assert statistics is not None
+    stats = crawler.stats.get_stats()
     once = {"requests": 1, "answers": 1, "bytes": len(packed), "not_modified": 0}
-    assert statistics.by_host == {
-        site.host: {name: 2 * count for name, count in once.items()},
-        other.host: once,
-    }
-    assert not [key for key in crawler.stats.get_stats() if "secret" in key]
+    assert figures(stats, other.url) == once
+    assert figures(stats, site.url) == {name: 2 * count for name, count in once.items()}
+    hosts = {key.split("/")[2] for key in stats if key.startswith(HOSTS)}
+    assert hosts == {site.host, other.host}, "nor a password"
