@@ -43,12 +43,17 @@ class Gate:
         # Ticket -> start; only of requests that were sent since the gate closed last.
         self._under_way: dict[int, float] = {}
 
+    @property
+    def is_open(self) -> bool:
+        """Whether any number of requests may be under way, as far as a pause does not hold them up."""
+        return self.window >= self.concurrency
+
     def wait(self, now: float) -> float:
         """Seconds until asking again may help, 0 when a request may start now."""
         pause = max(self.closed_until, self._next_start) - now
         if pause > 0:
             return pause
-        if self.window >= self.concurrency:
+        if self.is_open:
             return 0.0
         counted = [begun for begun in self._under_way.values() if now - begun < self.patience]
         return 0.0 if len(counted) < self.window else max(0.0, min(counted) + self.patience - now)

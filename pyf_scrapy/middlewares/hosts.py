@@ -39,8 +39,7 @@ class Host:
 
     async def turn(self, check: Callable[[], None]) -> int:
         """Wait until a request may start; its ticket. `check` raises when there is no point in waiting."""
-        # Of a ceiling that is shared, starts are asked for by those who wait, some at a time.
-        if not self._waiting and (self._rates is None or not self._share.interval):
+        if self._need_not_queue:
             check()
             now = time.monotonic()
             if self._wait(now) <= 0:
@@ -77,6 +76,13 @@ class Host:
     async def close(self) -> None:
         """Wait for what is told to others just now."""
         await asyncio.gather(*self._tasks)
+
+    @property
+    def _need_not_queue(self) -> bool:
+        if self._share.interval and self._rates is not None:
+            return False  # starts are asked for by those who wait, some at a time
+        # Who waits before an open gate without a ceiling is about to pass, and is not overtaken for long.
+        return not self._waiting or (self.gate.is_open and not self._share.interval)
 
     def _start(self, now: float) -> int:
         self._share.start(now)
