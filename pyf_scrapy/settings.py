@@ -121,7 +121,7 @@ ITEM_PIPELINES = {
 # Used by TypesensePipeline: a batch is sent when it has so many documents or bytes, or after so many seconds.
 TYPESENSE_BATCH_DOCUMENTS = 250
 TYPESENSE_BATCH_BYTES = 2 * 1024 * 1024
-TYPESENSE_BATCH_LINGER = 0.3
+TYPESENSE_BATCH_LINGER = 0.1
 
 EXTENSIONS = {
     "scrapy.extensions.logstats.LogStats": None,  # ProgressExtension says more

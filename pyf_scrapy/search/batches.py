@@ -165,7 +165,8 @@ class Batcher:
     """Collects entries and sends them when they are many, large, or have waited long enough.
 
     `add` returns when the batch of its entry was answered for: that is the back-pressure. One batch is
-    under way at a time. `documents` and `size` (bytes) bound a batch, `linger` is in seconds.
+    under way at a time; meanwhile others come together. `documents` and `size` (bytes) bound a batch, `linger`
+    is in seconds.
     """
 
     def __init__(
@@ -184,6 +185,7 @@ class Batcher:
         self._documents = 0
         self._bytes = 0
         self._timer: asyncio.TimerHandle | None = None
+        self._is_due = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._one_at_a_time = asyncio.Lock()
 
@@ -198,7 +200,7 @@ class Batcher:
         if self._documents >= self.most_documents or self._bytes >= self.most_bytes:
             self._flush()
         elif self._timer is None:
-            self._timer = loop.call_later(self.linger, self._flush)
+            self._timer = loop.call_later(self.linger, self._lingered)
         return await answered
 
     async def close(self) -> None:
@@ -207,7 +209,18 @@ class Batcher:
         while self._tasks:
             await asyncio.wait(self._tasks)
 
+    def _lingered(self) -> None:
+        self._is_due = True
+        if not self._tasks:
+            self._flush()
+
+    def _sent(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if self._is_due and not self._tasks:
+            self._flush()
+
     def _flush(self) -> None:
+        self._is_due = False
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -217,7 +230,7 @@ class Batcher:
         self._documents = self._bytes = 0
         task = asyncio.get_running_loop().create_task(self._send(waiting))
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._sent)
 
     async def _send(self, waiting: list[tuple[Entry, asyncio.Future[Result]]]) -> None:
         async with self._one_at_a_time:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -138,6 +139,27 @@ async def test_a_batch_is_sent_when_it_is_full_and_when_it_has_waited() -> None:
     assert (await batcher.add("one", 1, change([{"id": "a"}, {"id": "b"}], {}))).stored == 2
     await batcher.close()
     assert sent == [1]
+
+
+async def test_what_comes_while_a_batch_is_under_way_goes_together_as_soon_as_it_is_answered() -> None:
+    """Batches in a row cost the search server more than one, and it must not idle while something waits."""
+    sent: list[int] = []
+    is_answered = threading.Event()
+
+    def send(entries: Any) -> list[Result]:
+        sent.append(len(entries))
+        is_answered.wait(20)
+        return [Result(stored=len(entry.lines)) for entry in entries]
+
+    batcher = Batcher(send, documents=100, size=10**6, linger=0.01)
+    adding = []
+    for name in ("one", "two", "three"):
+        adding.append(asyncio.create_task(batcher.add(name, 1, change([{"id": "a"}], {}))))
+        await asyncio.sleep(0.05)  # longer than the linger
+    is_answered.set()
+    await asyncio.gather(*adding)
+    assert sent == [1, 2]
+    await batcher.close()
 
 
 async def test_whoever_waits_for_a_batch_learns_that_it_failed() -> None:
