@@ -165,8 +165,8 @@ class Batcher:
     """Collects entries and sends them when they are many, large, or have waited long enough.
 
     `add` returns when the batch of its entry was answered for: that is the back-pressure. One batch is
-    under way at a time; meanwhile others come together. `documents` and `size` (bytes) bound a batch, `linger`
-    is in seconds.
+    under way at a time; what comes meanwhile goes together. `documents` and `size` (bytes) bound a batch,
+    `linger` is in seconds.
     """
 
     def __init__(
