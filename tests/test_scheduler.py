@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from aiohttp import web
 from scrapy import Request
 
 from pyf_scrapy.scheduler import SupplyScheduler
+from tests.middlewares.site import AskingSpider, ask, serving
 
 
 def requests(count: int, made: list[int]) -> Iterator[Request]:
@@ -51,6 +53,23 @@ async def test_the_crawl_does_not_end_while_there_is_any() -> None:
     assert not scheduler.has_pending_requests()
     scheduler.enqueue_request(Request("data:,"))
     assert scheduler.has_pending_requests()
+
+
+async def test_what_a_callback_asks_for_does_not_stand_behind_all_that_is_begun_later() -> None:
+    """At 5 requests a second a release would be indexed seconds later, for each document that it needs."""
+
+    async def answer(request: web.Request, number: int) -> web.Response:
+        return web.Response()
+
+    async def inline(spider: AskingSpider) -> None:
+        await spider.fetch(f"{site.url}/inline")
+
+    slot = {"concurrency": 16, "delay": 0.1, "jitter": 0}
+    async with serving(answer) as site:
+        scheduled = [f"{site.url}/{number}" for number in range(16)]
+        spider, _ = await ask(scheduled, inline, DOWNLOAD_SLOTS={"127.0.0.1": slot})
+    assert list(spider.statuses.values()) == [200] * 16
+    assert [arrival.path for arrival in site.arrivals].index("/inline") <= 6
 
 
 async def test_the_same_request_may_be_made_twice() -> None:

@@ -138,16 +138,21 @@ class StoreSpider(scrapy.Spider):
             yield request
 
     async def _room(self) -> None:
-        while self.crawler.engine.needs_backout():
+        while self.crawler.engine.needs_backout() or self._scheduler.is_busy:
             await self.crawler.signals.wait_for(signals.scheduler_empty)
+
+    @property
+    def _scheduler(self) -> SupplyScheduler:
+        scheduler = self.crawler.engine.scheduler
+        assert isinstance(scheduler, SupplyScheduler), "SCHEDULER is ours"
+        return scheduler
 
     async def supply(self, requests: Iterator[Request]) -> None:
         """Let the engine take requests whenever it wants some, until there are no more or the crawl ends.
 
         For very many: none waits anywhere, and `start` yields none of them, which costs more than making it.
         """
-        scheduler = self.crawler.engine.scheduler
-        assert isinstance(scheduler, SupplyScheduler), "SCHEDULER is ours"
+        scheduler = self._scheduler
         used_up = scheduler.supply(requests)
         if (first := scheduler.next_request()) is not None:
             self.crawler.engine.crawl(first)  # so the engine looks what there is
