@@ -90,10 +90,18 @@ DOWNLOADER_MIDDLEWARES = {
     "scrapy.downloadermiddlewares.httpcache.HttpCacheMiddleware": None,  # pickles
     "pyf_scrapy.middlewares.backoff.BackoffMiddleware": 560,
     "scrapy.downloadermiddlewares.httpauth.HttpAuthMiddleware": None,
+    # Off by their settings, too; but Scrapy imports them to find that out, which takes time and memory.
+    "scrapy.downloadermiddlewares.robotstxt.RobotsTxtMiddleware": None,
+    "scrapy.downloadermiddlewares.redirect.MetaRefreshMiddleware": None,
+    "scrapy.downloadermiddlewares.redirect.RedirectMiddleware": None,
+    "scrapy.downloadermiddlewares.cookies.CookiesMiddleware": None,
+    "scrapy.downloadermiddlewares.stats.DownloaderStats": None,
 } | (
     {}
     if _PROXIED
     else {
+        "scrapy.downloadermiddlewares.httpcompression.HttpCompressionMiddleware": None,
+        "scrapy.downloadermiddlewares.httpproxy.HttpProxyMiddleware": None,
         "scrapy.downloadermiddlewares.downloadtimeout.DownloadTimeoutMiddleware": None,
         "scrapy.downloadermiddlewares.defaultheaders.DefaultHeadersMiddleware": None,
         "scrapy.downloadermiddlewares.useragent.UserAgentMiddleware": None,
@@ -126,6 +134,9 @@ TYPESENSE_BATCH_LINGER = 0.3
 EXTENSIONS = {
     "scrapy.extensions.logstats.LogStats": None,  # ProgressExtension says more
     "scrapy.extensions.spiderstate.SpiderState": None,  # pickles
+    "scrapy.extensions.telnet.TelnetConsole": None,  # these three are off, but would be imported
+    "scrapy.extensions.remote_control.RemoteControl": None,
+    "scrapy.extensions.memdebug.MemoryDebugger": None,
     "scrapy.extensions.throttle.AutoThrottle": None,  # goes below PYPI_MAX_RPS, and spares nobody at 16
     "pyf_scrapy.extensions.throttle.HostThrottle": 0,  # where AutoThrottle was
     "pyf_scrapy.extensions.hosts.HostStatistics": 0,  # before RunReport, which shows it

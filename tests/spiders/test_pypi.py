@@ -5,15 +5,18 @@ If these fail, a gallery misses packages or shows ones that are not there.
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
 from pyf_scrapy.replica.options import Options
 from pyf_scrapy.replica.runner import Handle, running_replica
 from pyf_scrapy.search.embedded import Server
 from tests.crawling import Place, true_documents
+from tests.middlewares.site import serving
 
 PLONE, DJANGO, FLASK = "Framework :: Plone", "Framework :: Django", "Framework :: Flask"
 SMALL = Options(
@@ -191,6 +194,24 @@ async def test_an_index_of_something_else_is_refused(place: Place, replica: Hand
     replica.faults([{"match": "/simple/", "fault": "html"}])
     crawled = await place.crawl("pypi", profile="plone")
     assert (crawled.outcome.exit_code, crawled.figures["fetched"]) == (1, 0)
+
+
+@pytest.mark.parametrize("damage", ["cut off", "checksum", "another encoding"])
+async def test_a_damaged_index_is_one_event(damage: str, tmp_path: Path, empty_index: Server) -> None:
+    """It is unpacked as it is read: what is bad shows up late, and nothing may have been kept by then."""
+    body = gzip.compress(b'{"meta": {"_last-serial": 5}, "projects": [{"name": "kelp", "_last-serial": 5}]}')
+    encoding = "br" if damage == "another encoding" else "gzip"
+    body = {"cut off": body[:-9], "checksum": body[:-6] + b"??" + body[-4:]}.get(damage, body)
+
+    async def answer(request: web.Request, number: int) -> web.Response:
+        return web.Response(body=body, headers={"Content-Encoding": encoding})
+
+    async with serving(answer) as site:
+        place = Place(tmp_path, site.url, empty_index)
+        crawled = await place.crawl("pypi", profile="plone")
+    assert (crawled.outcome.exit_code, crawled.outcome.reason) == (1, "failed")
+    assert "/simple/" in crawled.outcome.headline
+    assert not (tmp_path / "index").exists()
 
 
 async def test_a_lost_index_is_filled_again_without_a_request_to_pypi(place: Place, replica: Handle) -> None:
