@@ -6,8 +6,9 @@ prints its address when it is ready, and ends when its standard input is closed.
 asks for (`/simple/`, `/simple/NAME/`, `/pypi/NAME/json`, `/pypi/NAME/VERSION/json`) always as gzip, with
 ETag, serial and as many headers as PyPI's CDN sends, 304 to a known ETag and 301 to a name that is not in
 normal form. Below `/_bench/` it tells what it was asked and what that cost it (`statistics`), and changes
-projects (`change/1000`), the ETag of the index (`retag`) or how long it takes (`latency/0.5`). From `watch/200`
-on it allows so many requests of JSON a second (0: any number); `traffic` tells what it was asked in each.
+projects (`change/1000`), the ETag of the index (`retag`) or how long it takes (`latency/0.5`). From
+`watch/200` on it allows so many requests of JSON a second (0: any number); `traffic` tells what it was asked
+in each.
 """
 
 from __future__ import annotations

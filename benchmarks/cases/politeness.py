@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from statistics import fmean, median
@@ -159,12 +160,12 @@ class SlowServer(Case):
 
     def _judge(self, line: list[Second]) -> None:
         slow, again = PHASES[0][1], PHASES[0][1] + PHASES[1][1]
-        usual = median(second.under_way for second in line[1:slow])
-        rate = median(second.asked for second in line[1:slow])
-        many = [at for at, second in enumerate(line[slow:again], 1) if second.under_way > usual / 2]
-        as_before = [at for at, second in enumerate(line[again:]) if second.asked >= 0.9 * rate]
-        self._fell.append(max(many, default=0))
-        self._returned.append(min(as_before, default=len(line) - again))
+        self._fell.append(
+            until_fewer(line[slow:again], median(second.under_way for second in line[1:slow]) / 2)
+        )
+        self._returned.append(
+            until_as_often(line[again:], 0.9 * median(second.asked for second in line[1:slow]))
+        )
 
     def claims(self, rounds: Rounds) -> list[Claim]:
         return [
@@ -181,6 +182,16 @@ class SlowServer(Case):
                 at_most=True,
             ),
         ]
+
+
+def until_fewer(line: Sequence[Second], most: float) -> int:
+    """Seconds until never more than so many requests were under way."""
+    return max((at for at, second in enumerate(line, 1) if second.under_way > most), default=0)
+
+
+def until_as_often(line: Sequence[Second], least: float) -> int:
+    """Seconds until so many requests a second came; all of them when that was never so."""
+    return next((at for at, second in enumerate(line) if second.asked >= least), len(line))
 
 
 def _cut(line: list[Second]) -> list[list[Second]]:

@@ -80,7 +80,7 @@ class LeanDownloadHandler(BaseDownloadHandler):
             async with asyncio.timeout(timeout):
                 answer = await self._answer(request, limit)
             meta["download_latency"] = answer.began - began
-            if meta.get("download_packed") and answer.status < 300:
+            if meta.get("download_packed") and answer.status < 300 and _is_packed(answer):
                 return Response(request.url, answer.status, answer.headers, answer.body)
             try:
                 body = _unpacked(answer, limit)
@@ -184,13 +184,20 @@ def _scrapys_exceptions(request: Request, timeout: float) -> Iterator[None]:
         raise DownloadFailedError(str(error)) from error
 
 
-def _unpacked(answer: Answer, limit: int) -> bytes:
-    """The body of an answer without its encoding. Raises HttpError."""
+def _is_packed(answer: Answer) -> bool:
+    """Whether the body is a gzip file. Raises HttpError when it is something else that was not asked for."""
     encodings = [value.strip().lower() for name, value in answer.headers if name == _ENCODING]
     if not encodings or encodings == [b"identity"] or not answer.body:
-        return answer.body
+        return False
     if len(encodings) > 1 or encodings[0] not in _GZIP:
         raise HttpError(f"encoded as {b', '.join(encodings)!r}, which was not asked for")
+    return True
+
+
+def _unpacked(answer: Answer, limit: int) -> bytes:
+    """The body of an answer without its encoding. Raises HttpError."""
+    if not _is_packed(answer):
+        return answer.body
     try:
         return gunzip(answer.body, limit)
     except TooLargeError as error:

@@ -96,7 +96,7 @@ class _File(msgspec.Struct):
     yanked: Raw = NULL
 
 
-_PIECE: Final = 1 << 20  # bytes
+_PIECE: Final = 1 << 18  # bytes
 _LONGEST_UNCUT: Final = 1 << 22  # what cannot be cut until then is not searched again and again
 _BEFORE: Final = re.compile(rb'"projects"\s*:\s*\[')
 _BETWEEN: Final = re.compile(rb"\}\s*,\s*\{")
@@ -157,9 +157,9 @@ class IndexReader:
                 yield entries
                 del rest[: cut.end() - 1]
             may_cut = may_cut and len(rest) < _LONGEST_UNCUT
-        answer = head + rest
-        index = _index.decode(answer)
-        if is_cut and not answer.startswith(bytes(index.projects), len(head) - 1):
+        rest[:0] = head
+        index = _index.decode(rest)
+        if is_cut and not rest.startswith(bytes(index.projects), len(head) - 1):
             raise ParseError(_INDEX, "it has projects in two places")
         self.last_serial = _last_serial(_INDEX, index.meta)
         yield _wire_entries(index.projects)
@@ -179,7 +179,8 @@ def _bounded(parts: Iterable[bytes]) -> Iterator[bytes]:
 
 def parts_of(body: bytes) -> Iterator[bytes]:
     """A whole body for an `IndexReader`."""
-    return (body[at : at + _PIECE] for at in range(0, len(body), _PIECE or 1))
+    length = max(_PIECE, 1)
+    return (body[at : at + length] for at in range(0, len(body), length))
 
 
 def parse_index(body: bytes) -> SimpleIndex:

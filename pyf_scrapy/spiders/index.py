@@ -106,14 +106,14 @@ class Index:
 
 
 def _parts(response: Response) -> Iterator[bytes]:
-    """The body, unpacked if it is packed; never as a whole. Raises FetchError."""
-    if (encoding := response.headers.get("Content-Encoding")) is None:
+    """The body, unpacked if it is packed, and never as a whole. Raises FetchError."""
+    if "Content-Encoding" not in response.headers:
         yield from parts_of(response.body)
         return
     try:
         yield from gunzip_parts(response.body, LARGEST_INDEX)
     except (EOFError, ValueError) as error:
-        raise FetchError(f"cannot read {response.url}: as {encoding!r} it is unusable: {error}") from error
+        raise FetchError(f"cannot read {response.url}: its packed body is unusable: {error}") from error
 
 
 def listed(index: IndexFile, names: Container[str]) -> set[str]:

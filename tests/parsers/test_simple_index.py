@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pyf_scrapy.exceptions import ParseError
 from pyf_scrapy.parsers import simple_index
 from pyf_scrapy.parsers.records import File
 from pyf_scrapy.parsers.simple_index import (
@@ -19,7 +20,6 @@ from pyf_scrapy.parsers.simple_index import (
     parse_index,
     parts_of,
 )
-from pyf_scrapy.exceptions import ParseError
 
 PROJECTS = 50_000
 
@@ -86,8 +86,8 @@ def test_where_a_piece_ends_makes_no_difference(names: list[object], shape: str,
 def test_how_the_answer_arrives_makes_no_difference(length: int, piece: int) -> None:
     """It comes in parts that end anywhere: within a name, within the word `projects`."""
     body = (
-        b'{"meta": {"api-version": "1.4", "_last-serial": 9}, "projects" : [{"name": "a},{b", "_last-serial": 1},'
-        b' {"name": "b", "files": [{"x": {}}, {}], "_last-serial": 2} , {"name": "c"}], "more": {"x": [{}, {}]}}'
+        b'{"meta": {"api-version": "1.4", "_last-serial": 9}, "projects" : [{"name": "a},{b"},'
+        b' {"name": "b", "files": [{"x": {}}, {}], "_last-serial": 2} , {"name": "c"}], "more": [{}, {}]}'
     )
     reader = IndexReader(body[at : at + length] for at in range(0, len(body), length))
     with pytest.MonkeyPatch.context() as patch:
