@@ -87,7 +87,7 @@ class Ceiling(Case):
 
 #: How long an answer of the slow server takes, and for how long that is so, one after another; in seconds.
 PHASES = ((0.05, 10), (3.0, 20), (0.05, 20))
-STEP = 2
+STEP = 5
 """Seconds of a line of the table."""
 
 

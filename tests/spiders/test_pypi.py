@@ -15,6 +15,7 @@ from aiohttp import web
 from pyf_scrapy.replica.options import Options
 from pyf_scrapy.replica.runner import Handle, running_replica
 from pyf_scrapy.search.embedded import Server
+from pyf_scrapy.spiders.pypi import PypiSpider
 from tests.crawling import Place, true_documents
 from tests.middlewares.site import serving
 
@@ -233,6 +234,18 @@ async def test_the_index_is_read_again_during_a_long_crawl(place: Place, replica
     assert crawled.stats["pyf/index/read"] > 1
     assert crawled.figures["fetched"] == 120, "nothing is asked for twice"
     assert set(place.documents("plone")) == true_documents(replica.replica, PLONE)
+
+
+async def test_of_what_was_asked_only_what_has_no_answer_is_remembered(
+    place: Place, replica: Handle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A million names, each with what was asked, would be as large as all the rest of the crawler."""
+    spiders: list[PypiSpider] = []
+    monkeypatch.setattr(PypiSpider, "report", lambda spider, work: spiders.append(spider))
+    broken = replica.replica.members(PLONE)[0]
+    replica.faults([{"match": broken, "fault": "status-500"}])
+    await place.crawl("pypi", profile="plone", settings={"PYPI_MAX_RETRIES": 0})
+    assert [set(spider._asked_for) for spider in spiders] == [{broken}]
 
 
 async def test_names_are_asked_for_in_normal_form(place: Place, replica: Handle) -> None:
