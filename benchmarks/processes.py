@@ -19,6 +19,7 @@ from typing import IO
 import msgspec
 
 from benchmarks.figures import BenchmarkError, Figures
+from benchmarks.traffic import Second
 from benchmarks.world import WorldOptions
 from pyf_scrapy.environment import variables
 
@@ -122,9 +123,17 @@ class Server:
         self.url = url
 
     def control(self, command: str) -> Figures:
-        """`statistics`, `reset`, `retag` or `change/N`: what was asked since a reset, by kind, and `cpu`."""
+        """`statistics`, `reset`, `retag`, `change/N`, `latency/SECONDS` or `watch/N`: what was asked since a
+        reset, by kind, and `cpu`."""
+        return dict(json.loads(self._get(command)))
+
+    def traffic(self) -> list[Second]:
+        """What was asked in each second since the first request after `watch/N`."""
+        return msgspec.json.decode(self._get("traffic"), type=list[Second])
+
+    def _get(self, command: str) -> bytes:
         with urllib.request.urlopen(f"{self.url}/_bench/{command}", timeout=600) as response:  # noqa: S310
-            return dict(json.load(response))
+            return bytes(response.read())
 
 
 @contextmanager

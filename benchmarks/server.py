@@ -6,7 +6,9 @@ prints its address when it is ready, and ends when its standard input is closed.
 asks for (`/simple/`, `/simple/NAME/`, `/pypi/NAME/json`, `/pypi/NAME/VERSION/json`) always as gzip, with
 ETag, serial and as many headers as PyPI's CDN sends, 304 to a known ETag and 301 to a name that is not in
 normal form. Below `/_bench/` it tells what it was asked and what that cost it (`statistics`), and changes
-projects (`change/1000`) or the ETag of the index (`retag`).
+projects (`change/1000`), the ETag of the index (`retag`) or how long it takes (`latency/0.5`). From
+`watch/200` on it allows so many requests of JSON a second (0: any number); `traffic` tells what it was asked
+in each.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ import msgspec
 from packaging.utils import canonicalize_name
 
 from benchmarks.bodies import Packed
+from benchmarks.traffic import BAN, Allowance, Traffic
 from benchmarks.world import World, WorldOptions
 
 _INDEX_TYPE = "application/vnd.pypi.simple.v1+json"
@@ -66,13 +69,17 @@ _NOT_FOUND = (
     b"HTTP/1.1 404 Not Found\r\nContent-Type: application/json\r\nContent-Length: 24\r\n\r\n"
     b'{"message": "Not Found"}'
 )
+_TOO_MANY = f"HTTP/1.1 429 Too Many Requests\r\nRetry-After: {BAN}\r\nContent-Length: 0\r\n\r\n".encode()
 
 
 class Service:
-    """Which bytes answer which request; counts them by kind."""
+    """Which bytes answer which request, after `latency` seconds; counts them by kind."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, latency: float) -> None:
         self._world = world
+        self.latency = latency
+        self.traffic: Traffic | None = None
+        self.allowance = Allowance(0)
         self.counts: Counter[str] = Counter()
         self._cpu = time.process_time()
 
@@ -124,8 +131,14 @@ class Service:
         length = f"Content-Encoding: gzip\r\nContent-Length: {len(packed.body)}\r\n\r\n"
         return [_COMMON, f"{lines}{length}".encode(), packed.body]
 
-    def _control(self, words: list[str]) -> dict[str, float]:
-        if words[0] == "reset":
+    def _control(self, words: list[str]) -> object:
+        if words[0] == "traffic":
+            return msgspec.to_builtins(self.traffic.seconds if self.traffic else [])
+        if words[0] == "latency":
+            self.latency = float(words[1])
+        elif words[0] == "watch":
+            self.traffic, self.allowance = Traffic(), Allowance(int(words[1]))
+        elif words[0] == "reset":
             self.counts.clear()
             self._cpu = time.process_time()
         elif words[0] == "retag":
@@ -143,11 +156,10 @@ def _plain(body: bytes) -> list[bytes]:
 
 
 class Connection(asyncio.Protocol):
-    """One kept connection; requests have no body. `latency` in seconds is added to every answer."""
+    """One kept connection; requests have no body."""
 
-    def __init__(self, service: Service, latency: float) -> None:
+    def __init__(self, service: Service) -> None:
         self._service = service
-        self._latency = latency
         self._buffer = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -158,20 +170,31 @@ class Connection(asyncio.Protocol):
         self._buffer += data
         while (end := self._buffer.find(b"\r\n\r\n")) >= 0:
             head, self._buffer = self._buffer[:end], self._buffer[end + 4 :]
-            if self._latency and b" /_bench/" not in head:
-                asyncio.get_running_loop().call_later(self._latency, self._answer, head)
+            traffic = self._service.traffic if head.startswith(b"GET /pypi/") else None
+            if traffic is not None:
+                now = time.monotonic()
+                if not self._service.allowance.allows(now):
+                    traffic.refuse(now)
+                    self._transport.write(_TOO_MANY)
+                    continue
+                traffic.begin(now)
+            if self._service.latency and b" /_bench/" not in head:
+                loop = asyncio.get_running_loop()
+                loop.call_later(self._service.latency, self._answer, head, traffic)
             else:
-                self._answer(head)
+                self._answer(head, traffic)
 
-    def _answer(self, head: bytes) -> None:
+    def _answer(self, head: bytes, traffic: Traffic | None) -> None:
+        if traffic is not None:
+            traffic.end(time.monotonic())
         if not self._transport.is_closing():
             self._transport.write(b"".join(self._service.answer(head)))
 
 
 async def _serve(world: World, latency: float) -> None:
     loop = asyncio.get_running_loop()
-    service = Service(world)
-    server = await loop.create_server(lambda: Connection(service, latency), "127.0.0.1", 0, backlog=1024)
+    service = Service(world, latency)
+    server = await loop.create_server(lambda: Connection(service), "127.0.0.1", 0, backlog=1024)
     gc.collect()
     gc.freeze()  # a million names are not looked through again and again
     port = server.sockets[0].getsockname()[1]

@@ -12,9 +12,9 @@ from scrapy.core.downloader import Downloader
 from scrapy.core.scheduler import BaseScheduler
 from scrapy.crawler import Crawler
 
-#: Seconds of a host's time, by the delay of its download slot, for which requests wait there: none of its
-#: moments is lost. More would stand before what a callback asks for, whose package is begun.
-_AHEAD: Final = 0.4
+#: Seconds for which requests wait before a host that is asked at intervals: none of its moments is lost. More
+#: would stand before what a callback asks for, whose package is begun.
+AHEAD: Final = 0.4
 
 
 class SupplyScheduler(BaseScheduler):
@@ -30,6 +30,7 @@ class SupplyScheduler(BaseScheduler):
     def __init__(self, downloader: Callable[[], Downloader | None] = lambda: None) -> None:
         """`downloader`: that of the crawl, by then."""
         self._downloader = downloader
+        self._crowds: dict[str, list[Callable[[], bool]]] = {}
         self._waiting: deque[Request] = deque()
         self._supply: Iterator[Request] | None = None
         self._used_up: asyncio.Future[None] | None = None
@@ -42,6 +43,10 @@ class SupplyScheduler(BaseScheduler):
     def is_busy(self) -> bool:
         """Whether a request waits here."""
         return bool(self._waiting)
+
+    def watch(self, slot: str, is_crowded: Callable[[], bool]) -> None:
+        """Ask there, too, whether enough wait before a host of this download slot."""
+        self._crowds.setdefault(slot, []).append(is_crowded)
 
     def supply(self, requests: Iterator[Request]) -> asyncio.Future[None]:
         """Take requests from there from now on; the future is done when there are no more, or has the error
@@ -81,8 +86,11 @@ class SupplyScheduler(BaseScheduler):
         downloader = self._downloader()
         if downloader is None:
             return False
-        slot = downloader.slots.get(downloader.get_slot_key(request))
-        return slot is not None and slot.delay * len(slot.queue) >= _AHEAD
+        key = downloader.get_slot_key(request)
+        slot = downloader.slots.get(key)
+        if slot is not None and slot.delay * len(slot.queue) >= AHEAD:
+            return True
+        return any(is_crowded() for is_crowded in self._crowds.get(key, ()))
 
     def _end(self, error: Exception | None) -> None:
         self._supply = None

@@ -75,7 +75,6 @@ class Place:
                 "LOG_ENABLED": False,
                 "TYPESENSE_BATCH_LINGER": 0.02,
                 "RENDER_WORKERS": 1,  # to start a second one takes longer than the few READMEs of a test
-                "DOWNLOAD_VERIFY_CERTIFICATES": False,  # none is met, and to read whom to trust takes 20 ms
                 "DOWNLOAD_SLOTS": {},
                 **self.values,
                 **overrides,

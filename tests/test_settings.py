@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from scrapy.settings import Settings
+from scrapy.spiderloader import get_spider_loader
 from scrapy.utils.misc import load_object
 
 from pyf_scrapy import __version__
@@ -26,6 +27,29 @@ from tests.crawling import Place
 ROOT = Path(__file__).parents[1]
 NAMES = variables()
 MEGABYTE = 1024 * 1024
+
+OF_PROXIES = {
+    "scrapy.downloadermiddlewares.downloadtimeout.DownloadTimeoutMiddleware",
+    "scrapy.downloadermiddlewares.defaultheaders.DefaultHeadersMiddleware",
+    "scrapy.downloadermiddlewares.useragent.UserAgentMiddleware",
+    "scrapy.downloadermiddlewares.httpcompression.HttpCompressionMiddleware",
+    "scrapy.downloadermiddlewares.httpproxy.HttpProxyMiddleware",
+}
+#: Those of Scrapy that no crawl here uses.
+LEFT_OUT = {
+    "DOWNLOADER_MIDDLEWARES": {
+        *("OffsiteMiddleware", "RobotsTxtMiddleware", "HttpAuthMiddleware", "RetryMiddleware"),
+        *("MetaRefreshMiddleware", "RedirectMiddleware", "CookiesMiddleware", "DownloaderStats"),
+        "HttpCacheMiddleware",
+    },
+    "SPIDER_MIDDLEWARES": {
+        *("StartSpiderMiddleware", "HttpErrorMiddleware", "RefererMiddleware", "UrlLengthMiddleware"),
+        *("DepthMiddleware", "MetaCopyDetectionMiddleware"),
+    },
+    "EXTENSIONS": {
+        *("TelnetConsole", "RemoteControl", "MemoryDebugger", "LogStats", "SpiderState", "AutoThrottle"),
+    },
+}
 
 
 @pytest.fixture
@@ -91,9 +115,10 @@ class TestSafety:
         settings = project_settings()
         assert load_object(settings["SCHEDULER"]) is SupplyScheduler, "it keeps nothing, JOBDIR or not"
         assert not settings.getbool("HTTPCACHE_ENABLED")
-        off = {**settings.getdict("DOWNLOADER_MIDDLEWARES"), **settings.getdict("EXTENSIONS")}
-        assert off["scrapy.downloadermiddlewares.httpcache.HttpCacheMiddleware"] is None
-        assert off["scrapy.extensions.spiderstate.SpiderState"] is None
+        parts = ("DOWNLOADER_MIDDLEWARES", "EXTENSIONS")
+        used = {path for part in parts for path in settings.get_component_priority_dict_with_base(part)}
+        assert "scrapy.downloadermiddlewares.httpcache.HttpCacheMiddleware" not in used
+        assert "scrapy.extensions.spiderstate.SpiderState" not in used
         assert settings.getwithbase("FEED_EXPORTERS")["pickle"] is None
 
     def test_nothing_of_ours_pickles(self) -> None:
@@ -108,13 +133,31 @@ class TestSafety:
         assert not wrong
 
     @pytest.mark.parametrize("part", ["EXTENSIONS", "DOWNLOADER_MIDDLEWARES", "SPIDER_MIDDLEWARES"])
-    def test_what_is_switched_off_exists(self, clean: pytest.MonkeyPatch, part: str) -> None:
-        """A name that Scrapy moved would be switched off in vain."""
-        settings = project_settings()
-        base = Settings().getdict(f"{part}_BASE")
-        for path, order in settings.getdict(part).items():
-            load_object(path)
-            assert order is not None or path in base, path
+    @pytest.mark.parametrize("proxy", [None, "http://127.0.0.1:1"])
+    def test_of_scrapys_components_all_are_used_or_known(
+        self, clean: pytest.MonkeyPatch, part: str, proxy: str | None
+    ) -> None:
+        """One that Scrapy adds, renames or moves would be missed or used in vain."""
+        if proxy is not None:
+            clean.setenv("https_proxy", proxy)
+        known, ours = Settings().getdict(f"{part}_BASE"), project_settings().getdict(f"{part}_BASE")
+        assert ours.items() <= known.items()
+        left_out = known.keys() - ours.keys() - (OF_PROXIES if proxy is None else set())
+        assert {path.rpartition(".")[2] for path in left_out} == LEFT_OUT[part]
+
+    @pytest.mark.parametrize("proxy", [None, "http://127.0.0.1:1"])
+    def test_what_scrapy_tries_again_is_tried_again(
+        self, clean: pytest.MonkeyPatch, proxy: str | None
+    ) -> None:
+        if proxy is not None:
+            clean.setenv("https_proxy", proxy)
+        of_proxies = [] if proxy else ["scrapy.core.downloader.handlers.http11.TunnelError"]
+        assert project_settings()["RETRY_EXCEPTIONS"] + of_proxies == Settings()["RETRY_EXCEPTIONS"]
+
+    def test_all_spiders_are_found(self, clean: pytest.MonkeyPatch) -> None:
+        """Their modules are named one by one."""
+        named, there = project_settings(), Settings({"SPIDER_MODULES": ["pyf_scrapy.spiders"]})
+        assert get_spider_loader(named).list() == get_spider_loader(there).list()
 
 
 class TestTowardsPyPI:

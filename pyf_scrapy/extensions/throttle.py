@@ -30,9 +30,9 @@ def delay_for(latency: float, concurrency: int, fast: float) -> float:
 
 
 class HostThrottle:
-    """Scrapy's AutoThrottle with three differences, each of which it has no setting for: it never goes
-    below the delay of a `DOWNLOAD_SLOTS` entry (PYPI_MAX_RPS), it knows a slow server from a fast one (see
-    `delay_for`), and 304 is a good answer.
+    """Scrapy's AutoThrottle with three differences, each of which it has no setting for: it leaves the delay
+    of a `DOWNLOAD_SLOTS` entry (PYPI_MAX_RPS) to the gate of the host, it knows a slow server from a fast one
+    (see `delay_for`), and 304 is a good answer.
 
     It knows the requests of this process only: those of others show in how long the server takes.
 
@@ -70,9 +70,13 @@ class HostThrottle:
         average += (latency - average) * _WEIGHT
         self.latencies[key] = average
         least = float(self.slots.get(key, {}).get("delay", self.delay))
-        slot.delay = max(least, min(delay_for(average, slot.concurrency, self.fast), self.longest))
-        if slot.delay > least:
-            self.crawler.stats.max_value("throttle/longest_delay", slot.delay)
+        delay = min(delay_for(average, slot.concurrency, self.fast), self.longest)
+        if delay > least:
+            slot.delay = delay
+            self.crawler.stats.max_value("throttle/longest_delay", delay)
+        else:
+            # That of an entry is kept by the gate of the host, which makes up for what starts late.
+            slot.delay = 0.0 if key in self.slots else least
 
     def request_left_downloader(self, request: Request) -> None:
         """Once the crawl stops nothing is sent any more, so its end need not wait for any delay."""

@@ -27,6 +27,7 @@ from pyf_scrapy.middlewares.shares import Share
 from pyf_scrapy.middlewares.waiting import STEP, is_stopping, refuse_when_stopping
 from pyf_scrapy.queue.connection import redis_url
 from pyf_scrapy.queue.rates import SharedRates
+from pyf_scrapy.scheduler import SupplyScheduler
 from pyf_scrapy.sync.limits import retry_after
 
 logger = logging.getLogger(__name__)
@@ -150,7 +151,10 @@ class PoliteDownloadHandler(BaseDownloadHandler):
                 interval=0.0 if rates else interval,
             )
             counts = HostCounts(self.crawler.stats, name)
-            self.hosts[name] = Host(name, gate, Share(interval), rates, counts)
+            self.hosts[name] = host = Host(name, gate, Share(interval), rates, counts)
+            scheduler = self.crawler.engine.scheduler
+            if isinstance(scheduler, SupplyScheduler):
+                scheduler.watch(request.meta.get("download_slot", ""), lambda: host.is_crowded)
         return self.hosts[name]
 
     def _judge(self, host: Host, ticket: int, response: Response) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
+from pyf_scrapy.middlewares.shares import TOLERANCE, spacing
+
 #: Own waits (no Retry-After) grow to 2 ** 4 = 16 times the first one: a host is asked again within a minute.
 _MOST_REFUSALS = 5
 
@@ -20,7 +22,9 @@ class Gate:
     closed tells nothing about the time after it, so it neither opens the gate nor counts as a new refusal.
 
     `first_wait` and `longest_wait` are in seconds. A request without a result for `patience` seconds no
-    longer keeps others from starting. `interval`: least seconds between two starts, in every state.
+    longer keeps others from starting. `interval`: least seconds between two starts, in every state. One that
+    is so short that a late start costs much of it is kept as `Share` does: what starts late is made up for,
+    and yet no second has more than `1 / interval` starts.
     """
 
     concurrency: int
@@ -38,6 +42,9 @@ class Gate:
 
     def __post_init__(self) -> None:
         self.window = self.concurrency
+        is_short = 0 < self.interval < TOLERANCE
+        self._spacing = spacing(self.interval) if is_short else self.interval
+        self._catch_up = TOLERANCE if is_short else 0.0
         self._next_start = -math.inf
         self._tickets = 0
         # Ticket -> start; only of requests that were sent since the gate closed last.
@@ -62,7 +69,7 @@ class Gate:
         """A request starts; the ticket says which one when its result is known."""
         self._tickets += 1
         self._under_way[self._tickets] = now
-        self._next_start = now + self.interval
+        self._next_start = max(self._next_start, now - self._catch_up) + self._spacing
         return self._tickets
 
     def end(self, ticket: int) -> None:

@@ -13,6 +13,7 @@ from pyf_scrapy.middlewares.host_counts import HostCounts
 from pyf_scrapy.middlewares.shares import Share
 from pyf_scrapy.middlewares.waiting import STEP
 from pyf_scrapy.queue.rates import SharedRates, Wish
+from pyf_scrapy.scheduler import AHEAD
 
 logger = logging.getLogger(__name__)
 
@@ -76,6 +77,11 @@ class Host:
     async def close(self) -> None:
         """Wait for what is told to others just now."""
         await asyncio.gather(*self._tasks)
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether enough requests wait here that no moment of the ceiling is lost."""
+        return self._waiting * self._share.pace >= AHEAD
 
     @property
     def _need_not_queue(self) -> bool:

@@ -117,6 +117,11 @@ class Exchange:
         else:
             self.fail(UnansweredError(reason))
 
+    def forget(self) -> None:
+        """It is over. The parser refers to it, and it to the parser: else both, and what they hold of the
+        answer, would be there until Python looks for cycles."""
+        del self._parser
+
     def fail(self, error: HttpError) -> None:
         self.may_keep = False
         if not self.done.done():
@@ -164,7 +169,8 @@ class Exchange:
     def _complete(self) -> None:
         self._is_complete = True
         if not self.done.done():
-            self.done.set_result(Answer(self._status, self._headers, bytes(self._body), self.began))
+            body, self._body = bytes(self._body), bytearray()
+            self.done.set_result(Answer(self._status, self._headers, body, self.began))
 
 
 class Connection(asyncio.Protocol):
@@ -190,6 +196,7 @@ class Connection(asyncio.Protocol):
             return await exchange.done
         finally:
             self._exchange = None
+            exchange.forget()
             if exchange.may_keep and not self._transport.is_closing():
                 self._origin.keep(self)
             else:

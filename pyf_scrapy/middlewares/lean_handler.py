@@ -11,7 +11,7 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import cached_property, partial
 from typing import Final
 
 from scrapy import Request
@@ -30,7 +30,6 @@ from scrapy.exceptions import (
 from scrapy.http import Response
 from scrapy.utils.httpobj import urlparse_cached
 
-from pyf_scrapy.middlewares.gunzip import TooLargeError, gunzip
 from pyf_scrapy.middlewares.http_connection import (
     Answer,
     CutOffError,
@@ -39,6 +38,7 @@ from pyf_scrapy.middlewares.http_connection import (
     OversizeError,
     UnansweredError,
 )
+from pyf_scrapy.parsers.gunzip import TooLargeError, gunzip
 
 _PORTS: Final = {"http": 80, "https": 443}
 
@@ -57,7 +57,8 @@ class LeanDownloadHandler(BaseDownloadHandler):
     closed is replaced once. The number of connections is that of the requests under way, which the
     downloader bounds. Settings and meta keys as in Scrapy: `DOWNLOAD_TIMEOUT` and `download_timeout`,
     `DOWNLOAD_MAXSIZE` and `download_maxsize` (also of what is unpacked), `DOWNLOAD_VERIFY_CERTIFICATES`,
-    `USER_AGENT`. Signals of handlers are not sent: `received` is told each part of a body instead.
+    `USER_AGENT`; with the meta key `download_packed` a body that the server packed stays as it is, and its
+    Content-Encoding says so. Signals of handlers are not sent: `received` is told each part of a body.
     """
 
     def __init__(
@@ -69,11 +70,7 @@ class LeanDownloadHandler(BaseDownloadHandler):
         self.timeout = settings.getfloat("DOWNLOAD_TIMEOUT")
         self.maxsize = settings.getint("DOWNLOAD_MAXSIZE")
         self.defaults = {b"User-Agent": str(settings["USER_AGENT"]).encode(), b"Accept": b"*/*"}
-        self.context = ssl.create_default_context()
-        self.context.set_alpn_protocols(["http/1.1"])
-        if not settings.getbool("DOWNLOAD_VERIFY_CERTIFICATES"):
-            self.context.check_hostname = False
-            self.context.verify_mode = ssl.CERT_NONE
+        self.verifies = settings.getbool("DOWNLOAD_VERIFY_CERTIFICATES")
         self._origins: dict[tuple[str, str, int], Origin] = {}
 
     async def download_request(self, request: Request) -> Response:
@@ -86,6 +83,8 @@ class LeanDownloadHandler(BaseDownloadHandler):
             async with asyncio.timeout(timeout):
                 answer = await self._answer(request, limit)
             meta["download_latency"] = answer.began - began
+            if meta.get("download_packed") and answer.status < 300 and _is_packed(answer):
+                return Response(request.url, answer.status, answer.headers, answer.body)
             try:
                 body = _unpacked(answer, limit)
             except HttpError:
@@ -125,9 +124,19 @@ class LeanDownloadHandler(BaseDownloadHandler):
             raise UnsupportedURLSchemeError(f"{request.url} is no http or https address")
         key = (parts.scheme, parts.hostname, parts.port or _PORTS[parts.scheme])
         if key not in self._origins:
-            context = self.context if parts.scheme == "https" else None
+            context = self._context if parts.scheme == "https" else None
             self._origins[key] = Origin(*key[1:], context)
         return self._origins[key]
+
+    @cached_property
+    def _context(self) -> ssl.SSLContext:
+        """Made for the first `https`: reading all certificates takes its time."""
+        context = ssl.create_default_context()
+        context.set_alpn_protocols(["http/1.1"])
+        if not self.verifies:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        return context
 
     def _as_sent(self, request: Request) -> bytes:
         """The request in the form of RFC 9112."""
@@ -172,13 +181,20 @@ def _scrapys_exceptions(request: Request, timeout: float) -> Iterator[None]:
         raise DownloadFailedError(str(error)) from error
 
 
-def _unpacked(answer: Answer, limit: int) -> bytes:
-    """The body of an answer without its encoding. Raises HttpError."""
+def _is_packed(answer: Answer) -> bool:
+    """Whether the body is a gzip file. Raises HttpError when it is something else that was not asked for."""
     encodings = [value.strip().lower() for name, value in answer.headers if name == _ENCODING]
     if not encodings or encodings == [b"identity"] or not answer.body:
-        return answer.body
+        return False
     if len(encodings) > 1 or encodings[0] not in _GZIP:
         raise HttpError(f"encoded as {b', '.join(encodings)!r}, which was not asked for")
+    return True
+
+
+def _unpacked(answer: Answer, limit: int) -> bytes:
+    """The body of an answer without its encoding. Raises HttpError."""
+    if not _is_packed(answer):
+        return answer.body
     try:
         return gunzip(answer.body, limit)
     except TooLargeError as error:

@@ -86,6 +86,11 @@ class Share:
         self._users = 0
         self._users_at = -math.inf
 
+    @property
+    def pace(self) -> float:
+        """Seconds between two starts of this process, when all ask as much as they may; 0: no ceiling."""
+        return self.interval * max(self._users, 1)
+
     def wish(self, now: float, waiting: int, *, returning: bool) -> Wish | None:
         """What to ask for now, if anything, while so many requests could start."""
         self._give_up_missed(now)

@@ -6,7 +6,7 @@ The index is the list that removal is decided by: an answer that is not one is a
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 import msgspec
@@ -96,7 +96,9 @@ class _File(msgspec.Struct):
     yanked: Raw = NULL
 
 
-_PIECE: Final = 1 << 20  # bytes
+_PIECE: Final = 1 << 18  # bytes
+_LONGEST_UNCUT: Final = 1 << 22  # what cannot be cut until then is not searched again and again
+_BEFORE: Final = re.compile(rb'"projects"\s*:\s*\[')
 _BETWEEN: Final = re.compile(rb"\}\s*,\s*\{")
 
 _index: Final = msgspec.json.Decoder(_Index)
@@ -110,35 +112,80 @@ _status: Final = msgspec.json.Decoder(_Status | None)
 
 
 class IndexReader:
-    """The answer of /simple/, read in pieces: whole it would need four times the memory of its bytes.
+    """The answer of /simple/, read as its parts come: whole it would need five times the memory of its bytes.
 
     Iterate once, for the names as displayed and the serials in the index's order; entries with an unusable
-    name are left out and counted as `skipped`. Raises ParseError only, also for a major API version other
-    than 1 and for an answer without `projects`.
+    name are left out and counted as `skipped`. `last_serial` is known afterwards. Raises ParseError only,
+    and maybe at the end: also for a major API version other than 1 and for an answer without `projects`.
     """
 
-    def __init__(self, body: bytes) -> None:
-        with wire.parsing(_INDEX):
-            document = _index.decode(body)
-            self.last_serial = _last_serial(_INDEX, document.meta)
-            if not wire.bounded(body, objects=MAX_PROJECTS, commas=MAX_INDEX_COMMAS):
-                raise ParseError(_INDEX, "projects holds too many elements")
+    def __init__(self, parts: Iterable[bytes]) -> None:
         self.skipped = 0
-        self._projects = memoryview(document.projects)
+        self.last_serial: int | None = None
+        self._parts = parts
 
     def __iter__(self) -> Iterator[tuple[str, int | None]]:
         with wire.parsing(_INDEX):
-            for entries in _pieces(self._projects):
+            for entries in self._pieces():
                 for entry in entries:
                     if wire.is_name(entry.name):
                         yield entry.name, wire.as_count(entry.serial)
                     else:
                         self.skipped += 1
 
+    def _pieces(self) -> Iterator[list[_Entry]]:
+        """The entries, some at a time. Raises ParseError, MsgspecError.
+
+        What is cut at a place between two objects is JSON only if that place lies within neither a string nor
+        another object: then all up to there is read as it would be in one piece. Where it is not, the rest
+        is. Without the pieces the answer is one with the last entries alone.
+        """
+        head, rest = b"", bytearray()
+        may_cut, is_cut = True, False
+        for part in _bounded(self._parts):
+            rest += part
+            if may_cut and not head and (before := _BEFORE.search(rest)):
+                head = bytes(rest[: before.end()])
+                del rest[: before.end()]
+            while may_cut and head and (cut := _BETWEEN.search(rest, _PIECE)):
+                try:
+                    entries = _wire_entries(b"".join((b"[", rest[: cut.start() + 1], b"]")))
+                except msgspec.MsgspecError:
+                    may_cut = False
+                    break
+                is_cut = True
+                yield entries
+                del rest[: cut.end() - 1]
+            may_cut = may_cut and len(rest) < _LONGEST_UNCUT
+        rest[:0] = head
+        index = _index.decode(rest)
+        if is_cut and not rest.startswith(bytes(index.projects), len(head) - 1):
+            raise ParseError(_INDEX, "it has projects in two places")
+        self.last_serial = _last_serial(_INDEX, index.meta)
+        yield _wire_entries(index.projects)
+
+
+def _bounded(parts: Iterable[bytes]) -> Iterator[bytes]:
+    """The parts of an answer, as long as they may be an index. Raises ParseError."""
+    objects = arrays = commas = 0
+    for part in parts:
+        objects += part.count(b"{")
+        arrays += part.count(b"[")
+        commas += part.count(b",")
+        if max(objects, arrays) > MAX_PROJECTS or commas > MAX_INDEX_COMMAS:
+            raise ParseError(_INDEX, "projects holds too many elements")
+        yield part
+
+
+def parts_of(body: bytes) -> Iterator[bytes]:
+    """A whole body for an `IndexReader`."""
+    length = max(_PIECE, 1)
+    return (body[at : at + length] for at in range(0, len(body), length))
+
 
 def parse_index(body: bytes) -> SimpleIndex:
     """Read the answer of /simple/ as a whole. Raises what `IndexReader` does."""
-    reader = IndexReader(body)
+    reader = IndexReader(parts_of(body))
     projects = [IndexEntry(name, serial) for name, serial in reader]
     return SimpleIndex(reader.last_serial, projects, reader.skipped)
 
@@ -189,24 +236,7 @@ def _version(version: str) -> str:
     return wire.checked_version(_PAGE, "version", version)
 
 
-def _pieces(projects: memoryview) -> Iterator[list[_Entry]]:
-    """The entries, some at a time. Raises ParseError, MsgspecError.
-
-    What is cut at a place between two objects is JSON only if that place lies within neither a string nor
-    another object: then all up to there is read as it would be in one piece. Where it is not, the rest is.
-    """
-    at = 1
-    while projects[0] == ord("[") and (cut := _BETWEEN.search(projects, at + _PIECE)):
-        try:
-            entries = _wire_entries(b"".join((b"[", projects[at : cut.start() + 1], b"]")))
-        except msgspec.MsgspecError:
-            break
-        yield entries
-        at = cut.end() - 1
-    yield _wire_entries(projects if at == 1 else b"".join((b"[", projects[at:])))
-
-
-def _wire_entries(raw: bytes | memoryview) -> list[_Entry]:
+def _wire_entries(raw: bytes | Raw) -> list[_Entry]:
     """All entries at once; one by one only if an entry has a wrong type, which then costs itself alone."""
     try:
         return _entries.decode(raw)

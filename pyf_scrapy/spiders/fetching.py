@@ -82,12 +82,16 @@ class PyPI:
         return response
 
     async def index(self, etag: str | None) -> Response:
-        """The simple index, or its 304 when `etag` still holds. Raises FetchError for anything else."""
+        """The simple index, or its 304 when `etag` still holds. Raises FetchError for anything else.
+
+        Its body may be packed, as Content-Encoding says.
+        """
         request = Request(
             f"{self.base}/simple/",
             headers={"Accept": SIMPLE_JSON, **_if_none_match(etag)},
             meta={
                 "download_maxsize": LARGEST_INDEX,
+                "download_packed": True,
                 "download_timeout": INDEX_TIMEOUT,
                 "autothrottle_dont_adjust_delay": True,  # it is large, not slow
             },

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Container
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 
 from packaging.utils import canonicalize_name
 from scrapy.http import Response
 
 from pyf_scrapy.exceptions import FetchError, ParseError
-from pyf_scrapy.parsers.simple_index import IndexReader
+from pyf_scrapy.parsers.gunzip import gunzip_parts
+from pyf_scrapy.parsers.simple_index import IndexReader, parts_of
 from pyf_scrapy.session import Session
-from pyf_scrapy.spiders.fetching import PyPI, etag_of
+from pyf_scrapy.spiders.fetching import LARGEST_INDEX, PyPI, etag_of
 from pyf_scrapy.store.index_file import IndexFile, IndexLines
 from pyf_scrapy.sync.removal import IndexVerdict, judge_index, too_many
 
@@ -64,9 +65,9 @@ class Index:
         return read
 
     def _take(self, file: IndexFile, response: Response) -> Read:
-        """Parse an index, and keep it if it is believed. Raises FetchError, ParseError."""
+        """Parse an index, and keep it if it is believed. Raises FetchError."""
         try:
-            index = IndexReader(response.body)
+            index = IndexReader(_parts(response))
             lines = IndexLines((canonicalize_name(name), name, serial) for name, serial in index)
         except ParseError as error:
             raise FetchError(
@@ -102,6 +103,17 @@ class Index:
         file.write(lines, etag=etag_of(response), last_serial=serial, written_at=self.read_at)
         store.note_index(serial, self.read_at, count)
         return Read(file, skipped=index.skipped)
+
+
+def _parts(response: Response) -> Iterator[bytes]:
+    """The body, unpacked if it is packed, and never as a whole. Raises FetchError."""
+    if "Content-Encoding" not in response.headers:
+        yield from parts_of(response.body)
+        return
+    try:
+        yield from gunzip_parts(response.body, LARGEST_INDEX)
+    except (EOFError, ValueError) as error:
+        raise FetchError(f"cannot read {response.url}: its packed body is unusable: {error}") from error
 
 
 def listed(index: IndexFile, names: Container[str]) -> set[str]:

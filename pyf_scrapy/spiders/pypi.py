@@ -66,7 +66,9 @@ class PypiSpider(PackageSpider):
         self.substring = canonicalize_name(given.get("name", ""))
         # name -> serial that is being asked for, or was and failed: not again in this run.
         self._asked_for: dict[str, int] = {}
-        # Names whose answer has left the pipelines since the last comparison began.
+        # Those of them that were asked before the last comparison, whose work list may name them again; and
+        # which of these have been answered since.
+        self._asked_before: set[str] = set()
         self._answered_names: set[str] = set()
         # Names whose caches were stale for the whole of an earlier run.
         self._impatient: set[str] = set()
@@ -161,6 +163,7 @@ class PypiSpider(PackageSpider):
         for name in self._answered_names:
             self._asked_for.pop(name, None)
         self._answered_names.clear()
+        self._asked_before = set(self._asked_for)
         work = await asyncio.to_thread(self.compute_work, index, full=False)
         logger.info("Read the index again: %d projects differ", len(work))
         await self.doubt(work)
@@ -276,7 +279,12 @@ class PypiSpider(PackageSpider):
 
     def item_left(self, item: PackageItem) -> None:
         super().item_left(item)
-        self._answered_names.add(item.normalized_name)
+        # A million names would not fit into 200 MB: a work list names each once, but for what `full` keeps of
+        # earlier ones.
+        if self.full or item.normalized_name in self._asked_before:
+            self._answered_names.add(item.normalized_name)
+        elif self.shared is None:
+            self._asked_for.pop(item.normalized_name, None)
 
     def report(self, work: WorkList) -> None:
         stats = self.crawler.stats

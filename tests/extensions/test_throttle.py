@@ -92,9 +92,9 @@ class TestCrawl:
         async with serving(answer) as site:
             urls = [f"{site.url}/{number}" for number in range(40)]
             spider, _ = await ask(urls, DOWNLOAD_SLOTS=slots)
-        assert spider.delays[HOST] == 0.02
+        assert spider.delays[HOST] == 0, "the gate keeps it, more exactly"
         times = site.times()
-        assert times[-1] - times[0] >= 39 * 0.02 - 0.02, "the first may have been late"
+        assert times[-1] - times[0] >= 39 * 0.02 - 0.03, "the first may have been late"
 
     @pytest.mark.parametrize(("status", "delay"), [(200, 0.0), (304, 0.0), (404, 0.03), (503, 0.03)])
     async def test_an_error_does_not_hasten_it_but_a_304_does(self, status: int, delay: float) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
+import gzip
 import socket
 import struct
 
@@ -13,7 +15,7 @@ from scrapy.exceptions import DownloadTimeoutError, NotSupported
 
 from pyf_scrapy.middlewares import http_connection
 from tests.middlewares.site import AskingSpider, ask
-from tests.middlewares.wire import OK, answers, error_of, speaking
+from tests.middlewares.wire import OK, answers, error_of, packed, speaking
 
 
 class TestWhatLiesAroundTheAnswer:
@@ -84,6 +86,28 @@ class TestWhatLiesAroundTheAnswer:
             spider, _ = await ask(urls, again, DOWNLOAD_TIMEOUT=0.5, PYPI_MAX_RETRIES=0)
         assert spider.statuses[f"{wire.url}/again"] == 200
         assert sum(len(heads) > 1 for heads in wire.heads) == 1
+
+    async def test_a_body_is_left_as_it_came_when_that_is_asked_for(self) -> None:
+        """The index: 50 MB unpacked, of which only a part is looked at at a time."""
+        content = b"index " * 1000
+        async with speaking(packed(content)) as wire:
+            asked = Request(f"{wire.url}/", meta={"download_packed": True})
+            as_it_came, unpacked = await answers(asked, Request(f"{wire.url}/"))
+        assert (gzip.decompress(as_it_came.body), unpacked.body) == (content, content)
+        assert as_it_came.headers["Content-Encoding"] == b"gzip"
+        assert "Content-Encoding" not in unpacked.headers
+
+    async def test_what_was_answered_is_gone_when_nobody_needs_it(self) -> None:
+        """Python looks for cycles seldom while it crawls: the bodies of many answers would wait for that."""
+        async with speaking(OK) as wire:
+            gc.collect()
+            gc.disable()
+            try:
+                await answers(*(Request(f"{wire.url}/") for _ in range(3)))
+                left = [thing for thing in gc.get_objects() if isinstance(thing, http_connection.Exchange)]
+            finally:
+                gc.enable()
+        assert left == []
 
     async def test_heads_are_refused_at_once(self) -> None:
         async with speaking(OK) as wire:

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyf_scrapy.parsers import simple_index, wire
+from pyf_scrapy.exceptions import ParseError
+from pyf_scrapy.parsers import simple_index
 from pyf_scrapy.parsers.records import File
 from pyf_scrapy.parsers.simple_index import (
     IndexEntry,
@@ -17,6 +18,7 @@ from pyf_scrapy.parsers.simple_index import (
     SimplePage,
     files_by_version,
     parse_index,
+    parts_of,
 )
 
 PROJECTS = 50_000
@@ -56,7 +58,7 @@ def test_a_reader_needs_the_memory_of_a_piece(last: object, monkeypatch: pytest.
     body = msgspec.json.encode({"projects": [last, *projects, last]})
     tracemalloc.start()
     try:
-        count = sum(1 for _ in IndexReader(body))
+        count = sum(1 for _ in IndexReader(parts_of(body)))
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -80,10 +82,42 @@ def test_where_a_piece_ends_makes_no_difference(names: list[object], shape: str,
         assert parse_index(body) == whole
 
 
+@given(st.integers(1, 60), st.integers(0, 60))
+def test_how_the_answer_arrives_makes_no_difference(length: int, piece: int) -> None:
+    """It comes in parts that end anywhere: within a name, within the word `projects`."""
+    body = (
+        b'{"meta": {"api-version": "1.4", "_last-serial": 9}, "projects" : [{"name": "a},{b"},'
+        b' {"name": "b", "files": [{"x": {}}, {}], "_last-serial": 2} , {"name": "c"}], "more": [{}, {}]}'
+    )
+    reader = IndexReader(body[at : at + length] for at in range(0, len(body), length))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(simple_index, "_PIECE", piece)
+        assert list(reader) == [("b", 2), ("c", None)]
+    assert (reader.last_serial, reader.skipped) == (9, 1)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"meta": {"projects": [{"name": "a"}, {"name": "b"}]}, "projects": [{"name": "c"}]}',
+        b'{"projects": [{"name": "a"}, {"name": "b"}]',
+        b'{"projects": [{"name": "a"}, {"name": "b"}], "meta": {"api-version": "2.0"}}',
+        b'{"projects": [{"name": "a"}, {"name": "b"}]} and more',
+    ],
+    ids=["two places", "cut off", "another version", "something behind it"],
+)
+def test_what_follows_can_make_the_whole_unusable(body: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half an index is none: what it lacks would be taken for removed."""
+    monkeypatch.setattr(simple_index, "_PIECE", 0)
+    with pytest.raises(ParseError):
+        list(IndexReader([body]))
+
+
 def test_the_ceiling_leaves_room_to_grow() -> None:
     """PyPI gains 130,000 projects a year; an index above the ceiling would end all updates."""
-    body = b'{"_last-serial":36000000,"name":"project"},' * 2_500_000
-    assert wire.bounded(body, objects=simple_index.MAX_PROJECTS, commas=simple_index.MAX_INDEX_COMMAS)
+    entry = b'{"_last-serial":36000000,"name":"project"},'
+    assert 2_500_000 * entry.count(b"{") <= simple_index.MAX_PROJECTS
+    assert 2_500_000 * entry.count(b",") <= simple_index.MAX_INDEX_COMMAS
 
 
 def test_files_stand_under_versions_as_listed() -> None:

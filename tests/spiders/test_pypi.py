@@ -5,15 +5,19 @@ If these fail, a gallery misses packages or shows ones that are not there.
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
 from pyf_scrapy.replica.options import Options
 from pyf_scrapy.replica.runner import Handle, running_replica
 from pyf_scrapy.search.embedded import Server
+from pyf_scrapy.spiders.pypi import PypiSpider
 from tests.crawling import Place, true_documents
+from tests.middlewares.site import serving
 
 PLONE, DJANGO, FLASK = "Framework :: Plone", "Framework :: Django", "Framework :: Flask"
 SMALL = Options(
@@ -193,6 +197,24 @@ async def test_an_index_of_something_else_is_refused(place: Place, replica: Hand
     assert (crawled.outcome.exit_code, crawled.figures["fetched"]) == (1, 0)
 
 
+@pytest.mark.parametrize("damage", ["cut off", "checksum", "another encoding"])
+async def test_a_damaged_index_is_one_event(damage: str, tmp_path: Path, empty_index: Server) -> None:
+    """It is unpacked as it is read: what is bad shows up late, and nothing may have been kept by then."""
+    body = gzip.compress(b'{"meta": {"_last-serial": 5}, "projects": [{"name": "kelp", "_last-serial": 5}]}')
+    encoding = "br" if damage == "another encoding" else "gzip"
+    body = {"cut off": body[:-9], "checksum": body[:-6] + b"??" + body[-4:]}.get(damage, body)
+
+    async def answer(request: web.Request, number: int) -> web.Response:
+        return web.Response(body=body, headers={"Content-Encoding": encoding})
+
+    async with serving(answer) as site:
+        place = Place(tmp_path, site.url, empty_index)
+        crawled = await place.crawl("pypi", profile="plone")
+    assert (crawled.outcome.exit_code, crawled.outcome.reason) == (1, "failed")
+    assert site.arrivals[0].path == site.arrivals[-1].path == "/simple/"
+    assert not (tmp_path / "index").exists()
+
+
 async def test_a_lost_index_is_filled_again_without_a_request_to_pypi(place: Place, replica: Handle) -> None:
     await place.crawl("pypi", profile="plone")
     before = place.documents("plone")
@@ -212,6 +234,18 @@ async def test_the_index_is_read_again_during_a_long_crawl(place: Place, replica
     assert crawled.stats["pyf/index/read"] > 1
     assert crawled.figures["fetched"] == 120, "nothing is asked for twice"
     assert set(place.documents("plone")) == true_documents(replica.replica, PLONE)
+
+
+async def test_of_what_was_asked_only_what_has_no_answer_is_remembered(
+    place: Place, replica: Handle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A million names, each with what was asked, would be as large as all the rest of the crawler."""
+    spiders: list[PypiSpider] = []
+    monkeypatch.setattr(PypiSpider, "report", lambda spider, work: spiders.append(spider))
+    broken = replica.replica.members(PLONE)[0]
+    replica.faults([{"match": broken, "fault": "status-500"}])
+    await place.crawl("pypi", profile="plone", settings={"PYPI_MAX_RETRIES": 0})
+    assert [set(spider._asked_for) for spider in spiders] == [{broken}]
 
 
 async def test_names_are_asked_for_in_normal_form(place: Place, replica: Handle) -> None:

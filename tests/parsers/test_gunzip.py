@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import gzip
+import tracemalloc
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyf_scrapy.middlewares.gunzip import MOST_MEMBERS, TooLargeError, gunzip
+from pyf_scrapy.parsers.gunzip import MOST_MEMBERS, TooLargeError, gunzip, gunzip_parts
 
 
 @given(st.lists(st.binary(max_size=3000), min_size=1, max_size=4), st.integers(0, 9))
@@ -39,6 +40,19 @@ def test_half_of_it_is_none(content: bytes, data: st.DataObject) -> None:
 def test_anything_else_is_refused_or_cut_off(nonsense: bytes) -> None:
     with pytest.raises((ValueError, EOFError)):
         gunzip(b"\x00" + nonsense, 1000)
+
+
+def test_a_large_one_comes_in_parts() -> None:
+    """The index: unpacked it is a quarter of what a crawler may need."""
+    content = b"".join(b"project-%d " % number for number in range(200_000))
+    tracemalloc.start()
+    try:
+        found = sum(len(part) for part in gunzip_parts(gzip.compress(content), 0))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert found == len(content)
+    assert peak < len(content)
 
 
 def test_very_many_empty_members_are_refused_at_once() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any, Final
 
@@ -19,6 +19,7 @@ MOST_MEMBERS: Final = 16
 
 _WITH_GZIP_HEADER: Final = 31  # zlib's `wbits`
 _UNLIMITED: Final = 2**40
+_PIECE: Final = 1 << 16  # bytes that are unpacked at a time
 
 
 class TooLargeError(ValueError):
@@ -30,23 +31,30 @@ def gunzip(data: bytes, limit: int) -> bytes:
 
     Raises TooLargeError, EOFError when it is cut off, ValueError when it is no gzip file.
     """
-    left = limit or _UNLIMITED
-    parts: list[bytes] = []
+    return b"".join(gunzip_parts(data, limit))
+
+
+def gunzip_parts(data: bytes, limit: int) -> Iterator[bytes]:
+    """What `gunzip` returns, in parts: for what is read once and is too large to be there as a whole.
+
+    Raises what `gunzip` does, when it comes to it.
+    """
+    left, at = limit or _UNLIMITED, 0
     for _ in range(MOST_MEMBERS):
         member = _unpacker(_WITH_GZIP_HEADER)
-        try:
-            part: bytes = member.decompress(data, left + 1)
-        except _errors as error:
-            raise ValueError(f"no gzip file: {error}") from error
-        left -= len(part)
-        if left < 0:
-            raise TooLargeError(f"more than {limit} bytes")
-        if not member.eof:
-            raise EOFError("cut off")
-        data = member.unused_data
-        if not data and not parts:
-            return part
-        parts.append(part)
-        if not data or not data.strip(b"\0"):  # some pad the file
-            return b"".join(parts)
+        while not member.eof:
+            if at >= len(data):
+                raise EOFError("cut off")
+            try:
+                part: bytes = member.decompress(data[at : at + _PIECE], left + 1)
+            except _errors as error:
+                raise ValueError(f"no gzip file: {error}") from error
+            at += _PIECE
+            left -= len(part)
+            if left < 0:
+                raise TooLargeError(f"more than {limit} bytes")
+            yield part
+        at = min(at, len(data)) - len(member.unused_data)
+        if at == len(data) or not data[at:].strip(b"\0"):  # some pad the file
+            return
     raise TooLargeError(f"more than {MOST_MEMBERS} gzip members")
