@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from itertools import count
 from operator import itemgetter
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
+
+_places = count()
 
 
 class Connection(H11Protocol):
@@ -30,8 +33,8 @@ class Connection(H11Protocol):
 
     _timer: asyncio.TimerHandle | None = None
     _left: asyncio.TimerHandle | None = None
-    #: since when it has waited for a request, by the clock of the loop; None = one is answered
-    waits_since: float | None = None
+    #: its place among all that wait for a request, the lowest has waited longest; None = one is answered
+    place: int | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """See asyncio.Protocol."""
@@ -48,13 +51,13 @@ class Connection(H11Protocol):
         elif self._timer is None and not self.transport.is_closing():
             self._await_request()
         if self.conn.their_state is not h11.IDLE:
-            self.waits_since = None
+            self.place = None
 
     def on_response_complete(self) -> None:
         """Called by uvicorn when the last byte of an answer is handed to the transport."""
         super().on_response_complete()
         if self.cycle.response_complete:  # else the next request was there already
-            self.waits_since = self.loop.time()
+            self.place = next(_places)
         if self._left is not None:
             self._left.cancel()  # there is more to read now
         self._watch_reading()
@@ -67,7 +70,7 @@ class Connection(H11Protocol):
         super().connection_lost(exc)
 
     def _await_request(self) -> None:
-        self.waits_since = self.loop.time()
+        self.place = next(_places)
         self._timer = self.loop.call_later(self.arriving, self.transport.abort)
 
     def _end_timer(self) -> None:
@@ -79,9 +82,9 @@ class Connection(H11Protocol):
         open_ones = [one for one in self.connections if isinstance(one, Connection)]
         of_address = Counter(one.address for one in open_ones)
         waiting = [
-            (of_address[one.address], -one.waits_since, one)
+            (of_address[one.address], -one.place, one)
             for one in open_ones
-            if one.waits_since is not None and one is not self
+            if one.place is not None and one is not self
         ]
         given_up = max(waiting, key=itemgetter(0, 1), default=(0, 0, self))[2]
         given_up.connections.discard(given_up)  # at once, not when the loop comes to it

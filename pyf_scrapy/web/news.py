@@ -6,6 +6,7 @@ import heapq
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import StrEnum
+from itertools import islice
 from urllib.parse import quote
 
 from pyf_scrapy.metadata.releases import listed_files
@@ -53,14 +54,14 @@ class News:
         if kind is Kind.NEW:
             newest = NewestPackages(self._site, self._created)
             return Kept(lambda: newest.entries(catalogue.packages(collection)), 0)
-        last: tuple[Packages, list[Entry]] | None = None
+        last: tuple[int, Packages, list[Entry]] | None = None
 
         def updated() -> list[Entry]:
             nonlocal last
-            packages = catalogue.packages(collection)
-            if last is None or last[0] is not packages:
-                last = packages, _updated(self._site, packages, collection)
-            return last[1]
+            packages, event = catalogue.packages(collection), self._site.store.last_event()
+            if last is None or last[0] != event or last[1] is not packages:
+                last = event, packages, _updated(self._site, packages, collection)
+            return last[2]
 
         return Kept(updated, 0)
 
@@ -116,8 +117,7 @@ class NewestPackages:
         heapq.heapify(waiting)
         found: list[tuple[int, int, str]] = []
         left = _READ
-        while waiting and left > 0 and (len(found) < ENTRIES or found[-1][0] < -waiting[0][0]):
-            some = [heapq.heappop(waiting)[1] for _ in range(min(ENTRIES, len(waiting)))]
+        while left > 0 and (some := list(islice(_next(waiting, found), ENTRIES))):
             left -= self._read([name for name in some if name not in self._first], latest, created)
             dated = (self._dated(name, created.get(name)) for name in some if name in self._first)
             found = heapq.nlargest(ENTRIES, [*found, *dated])
@@ -139,6 +139,13 @@ class NewestPackages:
         first = self._first[name][1]
         is_news = found is not None and found - first <= NEW_FOR
         return (max(found, first) if found is not None and is_news else first), first, name
+
+
+def _next(waiting: list[tuple[int, str]], found: Sequence[tuple[int, int, str]]) -> Iterator[str]:
+    """Take the next packages off a heap of which one may be newer than what was found; few at a time."""
+    oldest = found[-1][0] if len(found) == ENTRIES else 0
+    while waiting and -waiting[0][0] > oldest:
+        yield heapq.heappop(waiting)[1]
 
 
 def _newest_possible(latest: int, found: int | None) -> int:

@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from pyf_scrapy.exceptions import SearchError
+from pyf_scrapy.status import overview
 from pyf_scrapy.web.application import create_app
 from pyf_scrapy.web.caching import FAILED, Kept
 from pyf_scrapy.web.catalogue import Catalogue
@@ -135,16 +136,14 @@ def test_a_later_look_that_fails_is_not_repeated_either(site: Site, monkeypatch:
 async def test_the_state_of_the_index_is_waited_for_without_a_thread(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pyf_scrapy.web import state
-
-    looked, go_on, look = itertools.count(), threading.Event(), state.overview
+    looked, go_on = itertools.count(), threading.Event()
 
     def slow(*args: Any, **options: Any) -> Any:
         next(looked)
         assert go_on.wait(30)
-        return look(*args, **options)
+        return overview(*args, **options)
 
-    monkeypatch.setattr(state, "overview", slow)
+    monkeypatch.setattr("pyf_scrapy.web.state.overview", slow)
     async with asking(site) as client:
         paths = ("/status", "/api/v1/status")
         waiting = [asyncio.ensure_future(client.get(path)) for path in paths for _ in range(MANY)]

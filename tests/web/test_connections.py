@@ -166,11 +166,14 @@ class TestTooMany:
     """`/slow` has begun to be answered before anybody else comes."""
 
     @pytest.fixture
-    def slow(self, app: FastAPI, begun: threading.Event) -> Iterator[tuple[socket.socket, tuple[str, int]]]:
+    def slow(
+        self, app: FastAPI, begun: threading.Event, released: threading.Event
+    ) -> Iterator[tuple[socket.socket, tuple[str, int]]]:
         with serving(config(app)) as (_, address), socket.create_connection(address) as connection:
             connection.sendall(b"GET /slow HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
             assert begun.wait(30)
             yield connection, address
+            released.set()
 
     def test_the_one_that_waited_longest_for_a_request_makes_room(
         self, slow: tuple[socket.socket, tuple[str, int]], monkeypatch: pytest.MonkeyPatch
