@@ -156,8 +156,8 @@ def _start(only: tuple[str, ...], listed: Mapping[str, Profile]) -> str:
     return f"make it: {maker(only[0], listed.values()) if only else 'scrapy crawl pypi -a profile=PROFILE'}"
 
 
-def site_of(request: Request) -> Site:
-    """The site of the application that a request came to."""
+async def site_of(request: Request) -> Site:
+    """The site of the application that a request came to; a function that is no coroutine needs a thread."""
     site: Site = request.app.state.site
     return site
 

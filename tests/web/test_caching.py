@@ -136,10 +136,11 @@ def test_a_later_look_that_fails_is_not_repeated_either(site: Site, monkeypatch:
 async def test_the_state_of_the_index_is_waited_for_without_a_thread(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    looked, go_on = itertools.count(), threading.Event()
+    looked, begun, go_on = itertools.count(), threading.Event(), threading.Event()
 
     def slow(*args: Any, **options: Any) -> Any:
         next(looked)
+        begun.set()
         assert go_on.wait(30)
         return overview(*args, **options)
 
@@ -147,6 +148,7 @@ async def test_the_state_of_the_index_is_waited_for_without_a_thread(
     async with asking(site) as client:
         paths = ("/status", "/api/v1/status")
         waiting = [asyncio.ensure_future(client.get(path)) for path in paths for _ in range(MANY)]
+        await asyncio.to_thread(begun.wait, 30)
         assert (await client.get("/simple/plone/")).status_code == 200
         go_on.set()
         assert {answer.status_code for answer in await asyncio.gather(*waiting)} == {200}
