@@ -11,6 +11,7 @@ from benchmarks.case import Bench, Case
 from benchmarks.cases.importing import Importing
 from benchmarks.cases.increment import Increment, Memory
 from benchmarks.cases.members import Members
+from benchmarks.cases.pages import Pages
 from benchmarks.cases.politeness import Ceiling, SlowServer
 from benchmarks.cases.profiles import Profiles
 from benchmarks.cases.refresh import Refresh
@@ -23,7 +24,7 @@ from benchmarks.running import run_case
 
 CASES: tuple[type[Case], ...] = (
     *(Sweep, OnePercent, Members, Increment, Profiles, Refresh, Importing, Memory, Workers),
-    *(Ceiling, SlowServer, Search),
+    *(Ceiling, SlowServer, Search, Pages),
 )
 
 

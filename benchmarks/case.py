@@ -20,7 +20,7 @@ import msgspec
 
 from benchmarks.baseline import TYPESENSE
 from benchmarks.figures import Figures
-from benchmarks.processes import Ended, Running, Server, clean_environment
+from benchmarks.processes import Ended, Running, Server, clean_environment, cpu_of
 from pyf_scrapy.search import supervisor
 from pyf_scrapy.search.connection import Connection, TypesenseSettings, connect
 from pyf_scrapy.search.embedded import Server as Typesense
@@ -144,9 +144,7 @@ class Bench:
 
     def typesense_cpu(self) -> float:
         """User and system seconds of the search server so far."""
-        pid = supervisor.read_state(self.folder / "typesense")["pid"]
-        words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+        return cpu_of(supervisor.read_state(self.folder / "typesense")["pid"])
 
     def empty_index(self) -> None:
         """Drops all collections and aliases."""

@@ -103,11 +103,21 @@ class Running:
             raise BenchmarkError(f"{self._name} ended with {self._process.returncode}: {errors[-2000:]}")
         return Ended(output, usage.ru_utime + usage.ru_stime, wall, self._peak_kb / 1000)
 
+    def cpu(self) -> float:
+        """User and system seconds so far of one that runs."""
+        return cpu_of(self._process.pid)
+
     def stop(self) -> None:
         """Ends it at once, if it runs."""
         if self._process.returncode is None:
             self._process.kill()
             self._process.wait()
+
+
+def cpu_of(pid: int) -> float:
+    """User and system seconds of a running process so far."""
+    words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _content(file: IO[bytes]) -> str:

@@ -29,7 +29,12 @@ class AlreadyRunningError(PyfError):
     exit_code = 75
 
 
-class NotFoundError(UsageProblem):
+class RequestProblem(UsageProblem):
+    """Raised where a request from outside is wrong: its text is shown to whoever asked, so it holds nothing
+    of the machine, of settings or of other visitors."""
+
+
+class NotFoundError(RequestProblem):
     """Raised by `web` when there is nothing of the name in a URL."""
 
 

@@ -14,6 +14,7 @@ from pyf_scrapy.replication.lines import (
     Gone,
     Head,
     PageEnd,
+    TooLarge,
     decode,
 )
 from pyf_scrapy.store import Event, Store
@@ -22,14 +23,20 @@ from pyf_scrapy.store.copies import CopiedProject, CopyPage, CopyState
 
 class Received(NamedTuple):
     """What one page brought, and how far the copy is with it. `changed`: packages of which the copy knew
-    something else before; `done`: there is nothing else at the moment."""
+    something else before; `left_out`: those that the source could not send; `done`: there is nothing else at
+    the moment."""
 
     state: CopyState
     projects: int
     gone: int
     events: int
     changed: int
+    left_out: list[TooLarge]
     done: bool
+
+
+#: The stage of the failures of packages that were left out.
+STAGE = "replicate"
 
 
 def begin_copy(store: Store, source: str, scope: tuple[str, ...] | None, *, anew: bool = False) -> CopyState:
@@ -71,16 +78,18 @@ def receive(store: Store, state: CopyState, lines: Iterable[bytes]) -> Iterator[
     head = _head(next(arriving, None), store, state)
     fresh = not state.cursor
     state = state._replace(store_id=head.store_id)
-    for projects, gone, events, end in _pages(arriving):
+    for projects, gone, large, events, end in _pages(arriving):
         state = state._replace(
             cursor=end.cursor,
             done=state.done or end.done,
             at=int(time.time()) if end.done else state.at,
         )
-        page = CopyPage(projects, gone, events, end.after, end.until)
+        kept = [line.normalized_name for line in large]
+        page = CopyPage(projects, gone, events, end.after, end.until, kept)
         changed = store.receive(page, state, anew=fresh)
+        store.clear_failures([*(project.normalized_name for project in projects), *gone], STAGE)
         fresh = False
-        yield Received(state, len(projects), len(gone), len(events), changed, end.done)
+        yield Received(state, len(projects), len(gone), len(events), changed, large, end.done)
 
 
 def _head(text: bytes | None, store: Store, state: CopyState) -> Head:
@@ -103,12 +112,13 @@ def _head(text: bytes | None, store: Store, state: CopyState) -> Head:
     return head
 
 
-_Page = tuple[list[CopiedProject], list[str], list[Event], PageEnd]
+_Page = tuple[list[CopiedProject], list[str], list[TooLarge], list[Event], PageEnd]
 
 
 def _pages(lines: Iterator[bytes]) -> Iterator[_Page]:
     projects: dict[str, CopiedProject] = {}
     gone: list[str] = []
+    large: list[TooLarge] = []
     events: list[Event] = []
     count = size = 0
     for text in lines:
@@ -116,8 +126,8 @@ def _pages(lines: Iterator[bytes]) -> Iterator[_Page]:
         if isinstance(line, PageEnd):
             if line.lines != count:
                 raise ReplicationError(f"the source sent {count} lines where it says {line.lines}")
-            yield list(projects.values()), gone, events, line
-            projects, gone, events, count, size = {}, [], [], 0, 0
+            yield list(projects.values()), gone, large, events, line
+            projects, gone, large, events, count, size = {}, [], [], [], 0, 0
             continue
         count += 1
         size += len(text)
@@ -127,6 +137,8 @@ def _pages(lines: Iterator[bytes]) -> Iterator[_Page]:
             projects[line.normalized_name] = line
         elif isinstance(line, Gone):
             gone.append(line.normalized_name)
+        elif isinstance(line, TooLarge):
+            large.append(line)
         elif isinstance(line, EventLine):
             events.append(line.event())
         else:

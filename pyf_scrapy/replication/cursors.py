@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from pyf_scrapy.exceptions import UsageProblem
+from pyf_scrapy.exceptions import RequestProblem
 from pyf_scrapy.profiles import Profile
 from pyf_scrapy.store import Event
 
@@ -60,10 +60,10 @@ class Cursor(NamedTuple):
 
 
 def parse_cursor(text: str) -> Cursor:
-    """The cursor of a text. Raises UsageProblem for what none can be."""
+    """The cursor of a text. Raises RequestProblem for what none can be."""
     found = _CURSOR.fullmatch(text) if len(text) <= LONGEST else None
     if found is None:
-        raise UsageProblem(f"{text[:80]!r} is not a cursor; take one that a page of lines ended with")
+        raise RequestProblem(f"{text[:80]!r} is not a cursor; take one that a page of lines ended with")
     return Cursor(
         found["store"],
         found["scope"],

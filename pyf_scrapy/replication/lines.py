@@ -3,6 +3,7 @@
     {"type": "head", "format": 1, "store_id": ..., "pypi_url": ..., "scope": [...], "copy_of": ...}
     {"type": "project", "name": ..., "serial": ..., "package": {...}}   all that is known of a project
     {"type": "gone", "normalized_name": ...}                            a project that is not copied any more
+    {"type": "too_large", "normalized_name": ..., "size": ...}          a project whose line would be too long
     {"type": "event", "seq": ..., "kind": "released", ...}              something that happened
     {"type": "page", "lines": 200, "cursor": ..., "done": false}        all since the last page is whole
 
@@ -58,6 +59,14 @@ class Gone(msgspec.Struct, frozen=True, tag_field="type", tag="gone"):
     normalized_name: str
 
 
+class TooLarge(msgspec.Struct, frozen=True, tag_field="type", tag="too_large"):
+    """A project whose line would have `size` bytes, or so many elements, that it would be refused. What a
+    copy knew of it stays."""
+
+    normalized_name: str
+    size: int
+
+
 class EventLine(msgspec.Struct, frozen=True, tag_field="type", tag="event"):
     """Something that happened; see `store.Event`."""
 
@@ -88,7 +97,7 @@ class PageEnd(msgspec.Struct, frozen=True, tag_field="type", tag="page"):
     done: bool = False
 
 
-Line = Head | CopiedProject | Gone | EventLine | PageEnd
+Line = Head | CopiedProject | Gone | TooLarge | EventLine | PageEnd
 
 _encoder: Final = msgspec.json.Encoder()
 _decoder: Final[msgspec.json.Decoder[Line]] = msgspec.json.Decoder(Line)
@@ -99,17 +108,29 @@ def encode(line: Line) -> bytes:
     return _encoder.encode(line) + b"\n"
 
 
+def encode_project(project: CopiedProject) -> bytes:
+    """The line of a project as it is sent; what says so in its place where it would be refused."""
+    line = encode(project)
+    if len(line) - 1 > MAX_LINE or not _is_bounded(line):
+        return encode(TooLarge(project.normalized_name, len(line) - 1))
+    return line
+
+
 def decode(text: bytes) -> Line:
     """The line of bytes from a stranger. Raises ReplicationError when it is none, or must not be stored."""
     try:
         with wire.parsing("line"):
-            if not wire.bounded(text, objects=_MAX_OBJECTS, commas=_MAX_COMMAS):
+            if not _is_bounded(text):
                 raise ParseError("line", "it holds too many elements")
             line = _decoder.decode(text)
             _check(line)
     except ParseError as error:
         raise ReplicationError(f"the source sent what cannot be used: {error}") from None
     return line
+
+
+def _is_bounded(text: bytes) -> bool:
+    return wire.bounded(text, objects=_MAX_OBJECTS, commas=_MAX_COMMAS)
 
 
 def _check(line: Line) -> None:
@@ -120,7 +141,7 @@ def _check(line: Line) -> None:
             )
     elif isinstance(line, CopiedProject):
         _check_project(line)
-    elif isinstance(line, Gone):
+    elif isinstance(line, Gone | TooLarge):
         _check_normalized(line.normalized_name)
     elif isinstance(line, EventLine):
         _check_normalized(line.name)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
-from pyf_scrapy.exceptions import SourceReplacedError, UsageProblem
+from pyf_scrapy.exceptions import RequestProblem, SourceReplacedError
 from pyf_scrapy.profiles import Profile
 from pyf_scrapy.replication.cursors import (
     LAST,
@@ -27,9 +27,10 @@ from pyf_scrapy.replication.lines import (
     Head,
     PageEnd,
     encode,
+    encode_project,
 )
 from pyf_scrapy.store import Store
-from pyf_scrapy.store.copies import FORGOTTEN, Changed, Position
+from pyf_scrapy.store.copies import FORGOTTEN, Changed, CopiedProject, Position
 from pyf_scrapy.store.copying import is_member
 
 _NAMES = 500  # looked at in one go
@@ -38,18 +39,20 @@ _EVENTS = 1_000
 
 @dataclass(frozen=True)
 class Source:
-    """What of a store is copied: what these profiles take, None = everything that is known."""
+    """What of a store is copied: what these profiles take, None = everything that is known. `names` are the
+    profiles as they were asked for, by default those of their collections."""
 
     store: Store
     profiles: Sequence[Profile] | None = None
+    names: Sequence[str] | None = None
 
     def begin(self) -> Cursor:
         """The cursor of a copy that has nothing yet."""
         return Cursor(self.store.store_id(), scope_fingerprint(self.profiles))
 
     def resume(self, text: str) -> Cursor:
-        """The cursor of a text. Raises UsageProblem for what is none; SourceReplacedError when what was read
-        up to there is not what this store held then."""
+        """The cursor of a text. Raises RequestProblem for what is none; SourceReplacedError when what was
+        read up to there is not what this store held then."""
         cursor, own, now = parse_cursor(text), self.begin(), self.store.position()
         if cursor.store != own.store:
             raise SourceReplacedError("this is another store than the one that the cursor is of")
@@ -75,11 +78,11 @@ class Source:
     def changes(self, cursor: Cursor, *, facts: bool) -> Iterator[bytes]:
         """The lines of what happened since a cursor; with the facts that changed, or the events alone.
 
-        Raises UsageProblem for facts behind a cursor in the middle of a snapshot.
+        Raises RequestProblem for facts behind a cursor in the middle of a snapshot.
         """
         if facts and cursor.stage is Stage.SNAPSHOT:
             if cursor.name:
-                raise UsageProblem("that copy is not complete: go on with /replicate")
+                raise RequestProblem("that copy is not complete: go on with /replicate")
             cursor = cursor._replace(stage=Stage.CHANGES)
         return chain(self._head(), self._changes(cursor, self.store.position(), facts=facts))
 
@@ -87,14 +90,16 @@ class Source:
         """The lines of all projects by name, and no others; each as it is when its line is made."""
         last = ""
         while found := self.store.projects_after(last, _NAMES):
-            for _, line in self._lines(found, self._is_copied, _nothing):
+            for _, line in self._lines(found, self._is_copied, _nothing, encode):
                 if line:
                     yield line
             last = found[-1].normalized_name
 
     def _head(self) -> Iterator[bytes]:
         state = self.store.copy_state()
-        scope = None if self.profiles is None else tuple(profile.collection for profile in self.profiles)
+        scope = None
+        if self.profiles is not None:
+            scope = tuple(self.names or (profile.collection for profile in self.profiles))
         copy_of = None if state is None else state.source
         yield encode(Head(FORMAT, self.store.store_id(), self.store.pypi_url, scope, copy_of))
         yield b""
@@ -137,13 +142,14 @@ class Source:
         found: Sequence[Changed],
         wanted: Callable[[Changed], bool],
         other: Callable[[Changed], bytes],
+        encoded: Callable[[CopiedProject], bytes] = encode_project,
     ) -> Iterator[tuple[Changed, bytes]]:
         """Each project with its line: all that is known of it where it is wanted, else what `other` says."""
         copies = self.store.copied(one.normalized_name for one in found if wanted(one))
         copy = next(copies, None)
         for one in found:
             if copy is not None and copy.normalized_name == one.normalized_name:
-                yield one, encode(copy)
+                yield one, encoded(copy)
                 copy = next(copies, None)
             else:
                 yield one, other(one)

@@ -12,7 +12,8 @@ from scrapy import Request
 
 from pyf_scrapy.exceptions import FetchError, SourceReplacedError, UsageProblem
 from pyf_scrapy.replication.client import SourceBusyError, checked_url, opened
-from pyf_scrapy.replication.copying import Received, begin_copy, receive, shown_scope
+from pyf_scrapy.replication.copying import STAGE, Received, begin_copy, receive, shown_scope
+from pyf_scrapy.replication.lines import MAX_LINE, TooLarge
 from pyf_scrapy.session import Target
 from pyf_scrapy.spiders import arguments
 from pyf_scrapy.spiders.enriching import EnrichmentSpider
@@ -92,6 +93,8 @@ class ReplicateSpider(EnrichmentSpider):
                     state, failed = received.state, 0
                     self.count("pyf/replication/projects", received.projects + received.gone)
                     self.count("pyf/replication/events", received.events)
+                    for line in received.left_out:
+                        await self._left_out(line)
                     if received.done:
                         return state
                 raise SourceBusyError(f"{state.source} was cut off")
@@ -106,6 +109,13 @@ class ReplicateSpider(EnrichmentSpider):
                     f"{error}; `scrapy replicate {self.url} --anew` copies it"
                 ) from None
             await self.wait(delay)
+
+    async def _left_out(self, line: TooLarge) -> None:
+        """Count and name a package that the source could not send."""
+        reason = f"its line of {line.size:,} bytes is longer than {MAX_LINE:,}, or has too many elements"
+        logger.warning("%s is not copied: %s", line.normalized_name, reason)
+        self.count("pyf/packages/failed")
+        await self.session.fail(line.normalized_name, STAGE, reason)
 
     async def _pages(self, state: CopyState) -> AsyncIterator[Received]:
         """Write what one answer of the source brings, a page at a time in a thread."""

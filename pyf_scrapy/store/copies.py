@@ -85,10 +85,12 @@ class CopyState(NamedTuple):
 @dataclass(frozen=True)
 class CopyPage:
     """What is written in one transaction. Of the names in `(after, until]` the source has only those of
-    `projects` (`until` None: to the end); nothing is said of names when `after` is None."""
+    `projects` and `kept` (`until` None: to the end); nothing is said of names when `after` is None. `kept`:
+    projects of which what is known stays, because the source could not send them."""
 
     projects: Sequence[CopiedProject] = ()
     gone: Sequence[str] = ()
     events: Sequence[Event] = ()
     after: str | None = None
     until: str | None = None
+    kept: Sequence[str] = ()

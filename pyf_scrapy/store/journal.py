@@ -129,6 +129,21 @@ class Journal(Waiting):
         with self._database.read() as connection:
             return [Event(*row) for row in connection.execute(query)]
 
+    def created_after(self, seq: int) -> list[tuple[int, str, int]]:
+        """Which packages were created, in the order in which they were: the event's sequence number, which
+        follows `seq`, the normalized name, and the time (epoch seconds).
+
+        Of a store with very many events only the newest `EVENTS_READ` are looked at.
+        """
+        oldest = select(func.coalesce(func.max(events.c.seq), 0) - EVENTS_READ).scalar_subquery()
+        query = (
+            select(events.c.seq, events.c.normalized_name, events.c.at)
+            .where(events.c.kind == "created", events.c.seq > seq, events.c.seq > oldest)
+            .order_by(events.c.seq)
+        )
+        with self._database.read() as connection:
+            return [(number, name, at) for number, name, at in connection.execute(query)]
+
     def last_event(self) -> int:
         """The sequence number of the last event, 0 when nothing has happened yet."""
         with self._database.read() as connection:

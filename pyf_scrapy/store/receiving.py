@@ -79,7 +79,7 @@ class Receiving(StorePart):
             gone = set(page.gone)
             if page.after is not None:
                 gone |= _names_between(connection, page.after, page.until)
-                gone -= {project.normalized_name for project in page.projects}
+                gone -= {project.normalized_name for project in page.projects}.union(page.kept)
             changed += _forget(connection, gone)
             rows = [{key: v for key, v in event._asdict().items() if key != "seq"} for event in page.events]
             execute(connection, insert(events), rows)

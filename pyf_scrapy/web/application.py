@@ -5,15 +5,16 @@ from __future__ import annotations
 import logging
 from http import HTTPStatus
 
-from fastapi import FastAPI, Request, Response
+from fastapi import Depends, FastAPI, Request, Response
 from fastapi.exceptions import HTTPException, RequestValidationError
 from fastapi.responses import JSONResponse
 
 from pyf_scrapy import __version__
-from pyf_scrapy.exceptions import LimitError, NotFoundError, PyfError, UsageProblem
+from pyf_scrapy.exceptions import LimitError, NotFoundError, PyfError, RequestProblem, UsageProblem
 from pyf_scrapy.web import api, feeds, pages, replication, simple, state, static
 from pyf_scrapy.web.catalogue import Catalogue
 from pyf_scrapy.web.filters import wrong_input
+from pyf_scrapy.web.news import News
 from pyf_scrapy.web.pages import error_page
 from pyf_scrapy.web.security import HEADERS, Guard
 from pyf_scrapy.web.site import Site
@@ -29,11 +30,12 @@ def create_app(site: Site, *, host: str = "127.0.0.1") -> FastAPI:
     app = FastAPI(
         title="pyf_scrapy",
         version=__version__,
+        dependencies=[Depends(state.waited_for)],
         openapi_url=None,  # the API describes itself; FastAPI's pages about it load scripts of a CDN
     )
     app.state.site = site
     app.state.catalogue = Catalogue(site)
-    app.state.new_packages = feeds.NewPackages(site)
+    app.state.news = News(site)
     for part in PARTS:
         app.include_router(part.router)
     app.state.index = state.kept(site)
@@ -67,10 +69,14 @@ def _told(error: Exception) -> tuple[int, str, dict[str, str]]:
         return 404, str(error), {}
     if isinstance(error, LimitError):
         return 429, str(error), {"retry-after": str(error.retry_after)}
-    if isinstance(error, UsageProblem):
+    if isinstance(error, RequestProblem):
         return 400, str(error), {}
     if isinstance(error, RequestValidationError):
         return 400, wrong_input(error.errors()[0]), {}
+    if isinstance(error, UsageProblem):
+        # Its text is for who runs the application: it may name paths and settings.
+        logger.error("%s", error)
+        return 400, "that cannot be answered as it was asked", {}
     if isinstance(error, PyfError):
         logger.error("%s", error)
         return 503, "the index cannot be read at the moment: try again later", {"retry-after": "10"}

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 from urllib.parse import urlencode
 
-from pyf_scrapy.exceptions import UsageProblem
+from pyf_scrapy.exceptions import RequestProblem
 from pyf_scrapy.search.queries import MAX_QUERY, PER_PAGE
 from pyf_scrapy.web.quoting import all_of, is_value
 
@@ -86,15 +86,15 @@ class Asked:
     def from_parameters(cls, parameters: Sequence[tuple[str, str]]) -> Asked:
         """Read the parameters of an address; those of others are left alone.
 
-        Raises UsageProblem, which says what would be right.
+        Raises RequestProblem, which says what would be right.
         """
         given = dict(parameters)
         words = " ".join(given.get("q", "").split())
         if len(words) > MAX_QUERY:
-            raise UsageProblem(f"the words are longer than {MAX_QUERY} characters")
+            raise RequestProblem(f"the words are longer than {MAX_QUERY} characters")
         sort = given.get("sort") or "relevance"
         if sort not in SORTS:
-            raise UsageProblem(f"sort={sort[:40]!r}: use {', '.join(SORTS)}")
+            raise RequestProblem(f"sort={sort[:40]!r}: use {', '.join(SORTS)}")
         return cls(words, _chosen(parameters), sort, _page(given.get("page") or "1"))
 
     @property
@@ -168,12 +168,12 @@ def _chosen(parameters: Sequence[tuple[str, str]]) -> dict[str, tuple[str, ...]]
         if (key not in _FIELDS and key not in CHOICES) or not value.strip():
             continue
         if key in CHOICES and value not in {choice.value for choice in CHOICES[key]}:
-            raise UsageProblem(
+            raise RequestProblem(
                 f"{key}={value[:40]!r}: use {', '.join(choice.value for choice in CHOICES[key])}"
             )
         count += 1
         if count > _MAX_CHOICES or len(value) > _MAX_VALUE:
-            raise UsageProblem(f"choose at most {_MAX_CHOICES} values of {_MAX_VALUE} characters")
+            raise RequestProblem(f"choose at most {_MAX_CHOICES} values of {_MAX_VALUE} characters")
         if value not in chosen.get(key, ()):
             chosen[key] = (*chosen.get(key, ()), value)
     return chosen
@@ -181,5 +181,5 @@ def _chosen(parameters: Sequence[tuple[str, str]]) -> dict[str, tuple[str, ...]]
 
 def _page(text: str) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) < 6 and 1 <= int(text) <= MAX_PAGE):
-        raise UsageProblem(f"page={text[:40]!r}: use a number from 1 to {MAX_PAGE}")
+        raise RequestProblem(f"page={text[:40]!r}: use a number from 1 to {MAX_PAGE}")
     return int(text)

@@ -39,13 +39,13 @@ class Subscription:
     text: str
 
 
-def atom(title: str, own_address: str, page: str, entries: Iterable[Entry], *, since: int) -> bytes:
-    """A feed. `own_address` is where it is read, `page` what it is about; without entries it is as of
-    `since`."""
+def atom(title: str, key: str, own_address: str, page: str, entries: Iterable[Entry], *, since: int) -> bytes:
+    """A feed. `key` is what tells it from all others, wherever it is read: now at `own_address`. `page` is
+    what it is about; without entries it is as of `since`."""
     entries = list(entries)
     feed = Element("feed", xmlns=_NAMESPACE)
     _text(feed, "title", title)
-    _text(feed, "id", _identifier(own_address))
+    _text(feed, "id", _identifier(key))
     _text(feed, "updated", _moment(max((entry.updated for entry in entries), default=since)))
     _text(SubElement(feed, "author"), "name", "pyf_scrapy")
     _text(feed, "generator", "pyf_scrapy")

@@ -7,6 +7,7 @@ known from the store.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from bisect import bisect_right
@@ -17,12 +18,14 @@ from typing import Annotated, Any
 import typesense
 from fastapi import Depends, Request
 
+from pyf_scrapy.exceptions import PyfError
 from pyf_scrapy.metadata.repositories import links
 from pyf_scrapy.metadata.repository_urls import repository_of
 from pyf_scrapy.parsers.records import Metadata
 from pyf_scrapy.search.calls import searches
 from pyf_scrapy.search.queries import LATEST, MAX_PER_PAGE
 from pyf_scrapy.store.database import chunks
+from pyf_scrapy.web.caching import FAILED, Kept
 from pyf_scrapy.web.quoting import all_of, is_one_of
 from pyf_scrapy.web.site import Site
 from pyf_scrapy.web.specifiers import required_name
@@ -91,7 +94,8 @@ class Packages:
 class Catalogue:
     """The packages of the collections of a site, each read when it is first asked for. Thread-safe.
 
-    `patience`: seconds for which it does not look whether anything has changed.
+    `patience`: seconds for which it does not look whether anything has changed. When a look failed, whoever
+    asks in the next seconds gets the same error.
     """
 
     def __init__(self, site: Site, *, patience: float = _PATIENCE) -> None:
@@ -101,34 +105,57 @@ class Catalogue:
         self._collections: dict[str, _Collection] = {}
 
     def packages(self, collection: str) -> Packages:
-        """What the collection has now. Raises StoreError, SearchError."""
+        """What the collection has now; the first time that takes long, unless one waited until it is `ready`.
+        Raises StoreError, SearchError."""
+        return self._collection(collection).packages()
+
+    async def ready(self, collection: str) -> None:
+        """Wait, without holding a thread, until the collection was read once. Raises as `packages`."""
+        await self._collection(collection).first.ready()
+
+    def _collection(self, name: str) -> _Collection:
         with self._making:
-            kept = self._collections.setdefault(collection, _Collection(self._site, collection))
-        return kept.packages(self._patience)
+            if name not in self._collections:
+                self._collections[name] = _Collection(self._site, name, self._patience)
+            return self._collections[name]
 
 
 class _Collection:
-    def __init__(self, site: Site, name: str) -> None:
+    def __init__(self, site: Site, name: str, patience: float) -> None:
         self._site = site
         self._name = name
+        self._patience = patience
         self._lock = threading.Lock()
         self._states: Mapping[str, bytes] = {}
         self._packages = Packages({})
         self._due = 0.0
+        self._failed: PyfError | None = None
+        self.first = Kept(self._look, math.inf)
 
-    def packages(self, patience: float) -> Packages:
+    def packages(self) -> Packages:
         """What there is; while another thread reads what has changed, what was there before."""
-        if time.monotonic() < self._due or not self._lock.acquire(blocking=not self._states):
-            return self._packages
+        self.first()
+        if time.monotonic() >= self._due and self._lock.acquire(blocking=False):
+            try:
+                self._look()
+            finally:
+                self._lock.release()
+        if self._failed is not None:
+            raise self._failed
+        return self._packages
+
+    def _look(self) -> None:
+        begun = time.monotonic()
+        if begun < self._due:
+            return
         try:
-            begun = time.monotonic()
-            if begun >= self._due:
-                self._refresh()
-                ended = time.monotonic()
-                self._due = ended + max(patience, (ended - begun) * _SHARE if patience else 0)
-            return self._packages
-        finally:
-            self._lock.release()
+            self._refresh()
+        except PyfError as error:
+            self._failed, self._due = error, time.monotonic() + FAILED
+            raise
+        ended = time.monotonic()
+        self._failed = None
+        self._due = ended + max(self._patience, (ended - begun) * _SHARE if self._patience else 0)
 
     def _refresh(self) -> None:
         states = self._site.store.index_states(self._name)
@@ -219,9 +246,14 @@ def _repositories(document: Mapping[str, Any]) -> Iterator[str]:
         yield claimed[0].repository.key
 
 
-def catalogue_of(request: Request) -> Catalogue:
-    """The catalogue of the application that a request came to."""
+async def catalogue_of(request: Request) -> Catalogue:
+    """The catalogue of the application that a request came to, when it has read the collection that the
+    address names, or all where it names none. Raises StoreError, SearchError."""
     catalogue: Catalogue = request.app.state.catalogue
+    served = request.app.state.site.profiles
+    named = request.path_params.get("profile")
+    for collection in served if named is None else {named} & served.keys():
+        await catalogue.ready(collection)
     return catalogue
 
 

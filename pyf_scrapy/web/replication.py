@@ -11,7 +11,7 @@ from fastapi import APIRouter, Query, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, StreamingResponse
 
-from pyf_scrapy.exceptions import SourceReplacedError
+from pyf_scrapy.exceptions import NotFoundError, SourceReplacedError
 from pyf_scrapy.replication.client import MEDIA_TYPE
 from pyf_scrapy.replication.compression import compressed
 from pyf_scrapy.replication.cursors import LONGEST, Cursor
@@ -40,7 +40,12 @@ _LINES: dict[int | str, dict[str, Any]] = {
 }
 
 Profiles = Annotated[
-    str | None, Query(max_length=1_000, description="Profiles with commas between; without: the whole store")
+    str | None,
+    Query(
+        max_length=1_000,
+        description="Profiles with commas between, each by its key or its collection; without: the whole "
+        "store, where all of it is served",
+    ),
 ]
 Place = Annotated[
     str | None, Query(max_length=LONGEST, description="What the last whole page ended with; without: all")
@@ -75,9 +80,8 @@ def _answer(
     cursor: str | None,
     lines: Callable[[Source, Cursor], Iterator[bytes]],
 ) -> Response:
-    """Raises NotFoundError, UsageProblem, LimitError."""
-    names = None if profile is None else dict.fromkeys(profile.split(","))
-    source = Source(site.store, None if names is None else [site.profile(name) for name in names])
+    """Raises NotFoundError, RequestProblem, LimitError."""
+    source = _source(site, profile)
     try:
         place = source.begin() if cursor is None else source.resume(cursor)
     except SourceReplacedError as error:
@@ -87,6 +91,17 @@ def _answer(
     next(stream)
     headers = {"content-encoding": "gzip", "cache-control": "no-store", "vary": "accept-encoding"}
     return HeldStream(stream, headers=headers, media_type=MEDIA_TYPE)
+
+
+def _source(site: Site, profile: str | None) -> Source:
+    """What is copied when these profiles are asked for. Raises NotFoundError."""
+    if profile is None:
+        if not site.is_whole:
+            served = ",".join(site.profiles)
+            raise NotFoundError(f"the whole store is not served here; give profile={served}")
+        return Source(site.store)
+    names = tuple(dict.fromkeys(profile.split(",")))
+    return Source(site.store, [site.profile_of_key(name) for name in names], names)
 
 
 class HeldStream(StreamingResponse):

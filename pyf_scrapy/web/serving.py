@@ -11,10 +11,10 @@ import uvicorn
 
 from pyf_scrapy.exceptions import PyfError
 from pyf_scrapy.web.application import create_app
+from pyf_scrapy.web.connections import Connection
 from pyf_scrapy.web.security import MAX_TARGET
 from pyf_scrapy.web.site import Site
 
-_MOST_CONNECTIONS = 500
 _LAST_SECONDS = 5  # for answers that are under way when it is to end
 _IDLE = 15  # seconds in which a connection is kept after an answer
 _MOST_HEADERS = 20_000  # bytes
@@ -46,10 +46,9 @@ def configuration(site: Site, host: str) -> uvicorn.Config:
         server_header=False,
         access_log=False,
         log_config=None,
-        http="h11",  # its bounds of what comes before an answer; httptools has none
+        http=Connection,
         h11_max_incomplete_event_size=MAX_TARGET + _MOST_HEADERS,
         ws="none",
-        limit_concurrency=_MOST_CONNECTIONS,
         timeout_keep_alive=_IDLE,
         timeout_graceful_shutdown=_LAST_SECONDS,
         lifespan="off",

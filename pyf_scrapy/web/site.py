@@ -74,7 +74,8 @@ def _utc_now() -> datetime:
 class Site:
     """All that a request may use. `profiles`: by the name in URLs, which is that of the collection; the first
     is shown where none is named. `settings` are the project's, `web` those of the application. `store` is for
-    reading. `now` gives the time (UTC)."""
+    reading. `now` gives the time (UTC). `is_whole`: all collections of the store are served, not some that
+    were chosen."""
 
     profiles: Mapping[str, Profile]
     store: Store
@@ -82,6 +83,7 @@ class Site:
     settings: Mapping[str, Any]
     web: WebSettings
     now: Callable[[], datetime] = _utc_now
+    is_whole: bool = True
     #: what streams at the same time: a copy of the store, say
     streams: Slots = field(default_factory=Slots)
 
@@ -93,6 +95,14 @@ class Site:
             raise NotFoundError(
                 f"there is no profile {name[:100]!r} here; there is: {', '.join(self.profiles)}"
             ) from None
+
+    def profile_of_key(self, key: str) -> Profile:
+        """The profile of a key of profiles.yaml, whose collection may have another name; else that of the
+        collection of this name. Raises NotFoundError."""
+        named = [profile for profile in self.profiles.values() if profile.key == key]
+        if not named or any(profile.collection == key for profile in named):
+            return self.profile(key)
+        return named[0]
 
     @property
     def data_dir(self) -> Path:
@@ -123,7 +133,7 @@ def opened_site(
             raise UsageProblem(f"there is nothing to serve yet; {_start(only, listed)}")
         web = WebSettings.from_settings(settings)
         search = SearchOnly(connection, tuple(profiles))
-        yield Site(profiles, store, search, settings, web, now, Slots(web.streams))
+        yield Site(profiles, store, search, settings, web, now, not only, Slots(web.streams))
 
 
 def _served(
@@ -146,8 +156,8 @@ def _start(only: tuple[str, ...], listed: Mapping[str, Profile]) -> str:
     return f"make it: {maker(only[0], listed.values()) if only else 'scrapy crawl pypi -a profile=PROFILE'}"
 
 
-def site_of(request: Request) -> Site:
-    """The site of the application that a request came to."""
+async def site_of(request: Request) -> Site:
+    """The site of the application that a request came to; a function that is no coroutine needs a thread."""
     site: Site = request.app.state.site
     return site
 

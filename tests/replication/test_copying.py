@@ -12,13 +12,15 @@ from sqlalchemy import text
 
 from pyf_scrapy.exceptions import ReplicationError, SourceReplacedError, UsageProblem
 from pyf_scrapy.profiles import Profile
+from pyf_scrapy.replication import lines as lines_module
 from pyf_scrapy.replication import source as source_module
-from pyf_scrapy.replication.copying import begin_copy
+from pyf_scrapy.replication.copying import STAGE, begin_copy
 from pyf_scrapy.replication.cursors import Stage
 from pyf_scrapy.replication.lines import EventLine, PageEnd, decode
 from pyf_scrapy.replication.source import Source
-from pyf_scrapy.store import Store
-from pyf_scrapy.store.copies import CopiedProject
+from pyf_scrapy.store import Failure, Store
+from pyf_scrapy.store.copies import CopiedProject, CopyState
+from pyf_scrapy.store.records import ACTIVE
 from tests.replication.histories import KEYS, NAMES, PLONE, Life, assert_same_facts, copied, facts, take, told
 from tests.store import samples
 from tests.store.databases import connected
@@ -117,6 +119,39 @@ def test_many_lives_are_copied_under_interruptions(tmp_path: Path) -> None:
                 assert_equal(store, copy, profile)
         shutil.rmtree(folder)
     print(f"soak: {lives} stores copied under 60 interruptions each while they changed: all equal")
+
+
+def test_a_package_that_is_too_large_is_named_and_the_others_are_copied(
+    files: tuple[Store, Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else its copy stops there for ever. What it knew of the package stays, also when it is read anew."""
+    store, copy = files
+    store.save_packages([facts("1.0", name=name) for name in "abc"])
+    brought_up_to_date(store, copy, PLONE)
+    longest = max(map(len, of(store, PLONE).facts()))
+    store.save_packages([facts("2.0", *map(str, range(50)), name="b", serial=11)])
+    store.save_packages([facts("2.0", name="c", serial=12)])
+    monkeypatch.setattr(lines_module, "MAX_LINE", longest + 500)
+    for anew in (False, True):
+        state, source = begin_copy(copy, URL, ("plone",), anew=anew), of(store, PLONE)
+        cursor = source.begin() if anew else source.resume(state.cursor)
+        _, pages = take(copy, state, source.replicate(cursor))
+        assert [line.normalized_name for page in pages for line in page.left_out] == ["b"]
+        assert pages[-1].done
+        known = copied(copy).values()
+        assert [(one.serial, one.status) for one in known] == [(10, ACTIVE), (10, ACTIVE), (12, ACTIVE)]
+    assert max(map(len, of(store, PLONE).facts())) > longest + 500, "an export has all of it"
+
+
+def test_a_package_that_was_too_large_has_not_failed_any_more_when_it_came(
+    files: tuple[Store, Store],
+) -> None:
+    store, copy = files
+    store.save_packages([facts("1.0", name="a")])
+    copy.record_failures([Failure("a", STAGE, "too large", 1), Failure("a", "index", "another", 1)])
+    copy.save_copy_state(CopyState(URL, "", None))
+    brought_up_to_date(store, copy)
+    assert [failure.stage for failure in copy.failures()] == ["index"]
 
 
 def test_news_are_sent_once_and_then_nothing_is(files: tuple[Store, Store]) -> None:

@@ -22,7 +22,9 @@ from pyf_scrapy.extensions.report import RunReport
 from pyf_scrapy.replica.dice import Dice
 from pyf_scrapy.replica.options import Options
 from pyf_scrapy.replica.runner import Handle, running_replica
+from pyf_scrapy.replication import lines as lines_module
 from pyf_scrapy.replication import source as source_module
+from pyf_scrapy.replication.lines import encode
 from pyf_scrapy.search.embedded import Server
 from pyf_scrapy.spiders.replicate import ReplicateSpider
 from tests.crawling import EmbeddedPlace, Place
@@ -131,6 +133,39 @@ async def test_a_rebuilt_source_is_refused_and_copied_anew_when_told_so(
                 assert f"scrapy replicate {through} --anew" in caplog.text
                 assert (await replicate(second, through, anew="1")).outcome.exit_code == ExitCode.OK
     assert_equal(place, second)
+
+
+async def test_a_profile_is_copied_by_its_key_whatever_its_collections_are_called(
+    place: Place, second: Place
+) -> None:
+    """The copy's names of collections are its own affair, as those of the source are."""
+    await place.crawl("pypi", profile="plone", collection="sources")
+    with served(place) as url:
+        assert httpx.get(f"{url}/p/sources/").status_code == 200
+        assert (await replicate(second, url)).outcome.exit_code == ExitCode.OK
+        by_collection = httpx.get(f"{url}/replicate", params={"profile": "sources"}).text.splitlines()
+        assert json.loads(by_collection[0])["scope"] == ["sources"]
+    with place.store() as store, second.store() as copy:
+        assert_same_facts(copy, store, PLONE)
+    assert second.documents("copy") == place.documents("sources")
+
+
+async def test_a_package_that_is_too_large_is_a_failure_with_a_name(
+    place: Place, second: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await place.crawl("pypi", profile="plone")
+    with place.store() as store:
+        sizes = {one.normalized_name: len(encode(one)) for one in store.copied(store.members(PLONE))}
+    largest = max(sizes, key=lambda name: sizes[name])
+    monkeypatch.setattr(lines_module, "MAX_LINE", sizes[largest] - 2)
+    with served(place) as url:
+        crawled = await replicate(second, url)
+    assert crawled.outcome.exit_code == ExitCode.SOME_FAILED
+    assert crawled.outcome.figures["failed"] == 1
+    with second.store() as copy:
+        (failure,) = copy.failures()
+        assert (failure.normalized_name, failure.stage) == (largest, "replicate")
+        assert set(copy.members(PLONE)) == sizes.keys() - {largest}
 
 
 async def test_a_store_that_is_a_copy_is_not_crawled(

@@ -113,6 +113,8 @@ def test_what_no_parser_would_let_through_is_refused(good: dict[str, Any], path:
         b"[" * 100_000,
         b'{"type":"gone","normalized_name":"A"}',
         b'{"type":"gone","normalized_name":"a\\u0000"}',
+        b'{"type":"too_large","normalized_name":"A","size":1}',
+        b'{"type":"too_large","normalized_name":"a","size":"much"}',
         b'{"type":"event","seq":1,"at":1,"name":"a","kind":"drop table"}',
         b'{"type":"event","seq":1,"at":1,"name":"a","kind":"released","version":""}',
         b'{"type":"event","seq":1,"at":1,"name":"a","kind":"released","detail":{"a":1.5}}',

@@ -46,3 +46,15 @@ def test_news_are_those_of_the_packages_that_the_collection_has(
     assert store.last_event() == 3
     monkeypatch.setattr(journal, "EVENTS_READ", 2)
     assert [event.normalized_name for event in store.recent_events("plone", "created", 10)] == ["c"]
+
+
+def test_each_package_that_was_created_is_told_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert store.created_after(0) == []
+    store.save_packages([facts("1", name="a", at=7)])
+    store.save_packages([facts("2", "1", name="a", serial=11, at=8)])
+    store.save_packages([facts("1", name="b", at=9)])
+    (first, second) = store.created_after(0)
+    assert (first[1:], second[1:]) == (("a", 7), ("b", 9))
+    assert store.created_after(first[0]) == [second]
+    monkeypatch.setattr(journal, "EVENTS_READ", 1)
+    assert store.created_after(0) == [second]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from dataclasses import replace
 from typing import Any
 
 import feedparser  # type: ignore[import-untyped]
@@ -14,8 +16,10 @@ from hypothesis import strategies as st
 from lxml.etree import fromstring
 
 from pyf_scrapy.store import PackageFacts
+from pyf_scrapy.web.application import create_app
 from pyf_scrapy.web.atom import Entry, Subscription, atom, opml
-from pyf_scrapy.web.feeds import ENTRIES
+from pyf_scrapy.web.news import ENTRIES
+from tests.web.asking import Client
 from tests.web.filling import Filled, released
 
 DAY = 86_400
@@ -90,6 +94,20 @@ async def test_an_entry_keeps_its_identity_and_the_feed_its_tag(served: Filled) 
     assert known.status_code == 304
 
 
+async def test_a_feed_is_the_same_whatever_it_is_called(served: Filled) -> None:
+    """A reader that follows it at another address, later perhaps, shows nothing a second time."""
+    anywhere = replace(served.site, web=replace(served.site.web, url=None))
+    app, found = create_app(anywhere), []
+    for host in ("http://localhost:8000", "http://127.0.0.1"):
+        answer = await asyncio.to_thread(Client(app, base_url=host).get, "/feeds/plone/new.atom")
+        feed = feedparser.parse(answer.content)
+        assert feed.feed.links[0].href == f"{host}/feeds/plone/new.atom"
+        found.append([feed.feed.id, *(entry.id for entry in feed.entries)])
+    assert found[0] == found[1]
+    other = await read(served, "plone/updated.atom")
+    assert other.feed.id != found[0][0] == (await read(served, "plone/new.atom")).feed.id
+
+
 async def test_a_feed_has_so_many_entries_and_no_more(served: Filled) -> None:
     """The newest, each once; a package of which many releases come at once is no exception."""
     with served.place.store() as store:
@@ -125,7 +143,7 @@ async def test_an_unknown_profile_is_a_404(served: Filled, path: str) -> None:
 
 
 def test_a_feed_without_entries_is_valid() -> None:
-    feed = feedparser.parse(atom("t", "http://a/feed", "http://a/", [], since=0))
+    feed = feedparser.parse(atom("t", "key", "http://a/feed", "http://a/", [], since=0))
     assert (feed.bozo, feed.entries, feed.feed.updated) == (False, [], "1970-01-01T00:00:00Z")
 
 
@@ -135,7 +153,7 @@ any_text = st.text(st.characters(), max_size=40)
 @given(any_text, any_text, any_text, st.lists(any_text, max_size=3))
 def test_whatever_strangers_write_the_xml_is_well_formed(a: str, b: str, c: str, some: list[str]) -> None:
     entry = Entry("key", a, "https://pypi.example/a/", 1, 2, b, c, tuple(some))
-    feed = fromstring(atom(a, "http://a/feed", "http://a/", [entry], since=0))
+    feed = fromstring(atom(a, "key", "http://a/feed", "http://a/", [entry], since=0))
     assert len(feed.findall("{http://www.w3.org/2005/Atom}entry")) == 1
     listed = fromstring(opml(a, [Subscription(b, "http://a/rss", "http://a/", c)]))
     assert len(listed.findall("body/outline")) == 1

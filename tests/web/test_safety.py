@@ -339,6 +339,29 @@ class TestErrors:
         assert "10.1.2.3" not in answer.text
         assert "10.1.2.3" in caplog.text
 
+    def test_what_is_meant_for_the_operator_is_told_to_nobody_else(
+        self, site: Site, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A wrong setting is one line with its remedy, which may name paths, hosts and settings."""
+        app, line = create_app(site), "TYPESENSE_PORT of /srv/secret/.env: give a number"
+
+        @app.get("/broken")
+        def broken() -> None:
+            raise UsageProblem(line)
+
+        def look(*_: object, **__: object) -> None:
+            raise UsageProblem(line)
+
+        monkeypatch.setattr("pyf_scrapy.web.state.overview", look)
+        for path, status in (("/broken", 400), ("/status", 503), ("/api/v1/status", 503)):
+            caplog.clear()
+            with caplog.at_level(logging.ERROR):
+                answer = Client(app).get(path)
+            assert (answer.status_code, line in caplog.text) == (status, True)
+            assert "secret" not in answer.text
+        told = Client(app).get("/p/plone/?sort=nonsense").json()["detail"]
+        assert told.startswith("sort='nonsense': use relevance"), "what a visitor can mend is told"
+
     def test_a_static_file_is_kept_as_long_as_it_is_the_same(self, client: Client, get: Get) -> None:
         page = lxml.html.document_fromstring(get("/p/plone/"))
         style = next(link.get("href") for link in page.iter("link") if link.get("rel") == "stylesheet")

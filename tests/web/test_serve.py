@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import signal
 import socket
@@ -21,7 +20,6 @@ from pyf_scrapy.exceptions import PyfError, SearchError, UsageProblem
 from pyf_scrapy.profiles import load_profiles
 from pyf_scrapy.search.keys import delete_key, list_keys
 from pyf_scrapy.web.asked import Asked
-from pyf_scrapy.web.caching import Kept
 from pyf_scrapy.web.drawing import badge, band, bars, health_badge
 from pyf_scrapy.web.packages import parsed
 from pyf_scrapy.web.serving import serve
@@ -121,13 +119,6 @@ class TestSearchServer:
 
 
 class TestSmallParts:
-    def test_a_dear_answer_is_kept_for_its_time(self) -> None:
-        now, made = 0.0, itertools.count(1)
-        kept = Kept(lambda: next(made), 60, clock=lambda: now)
-        assert [kept(), kept()] == [1, 1]
-        now = 60.0
-        assert kept() == 2
-
     def test_a_badge_is_well_formed_whatever_it_says(self) -> None:
         import lxml.etree
 
