@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
@@ -10,6 +11,7 @@ import lxml.html
 import pytest
 from packaging.utils import canonicalize_name
 
+from pyf_scrapy.dates import minute
 from pyf_scrapy.web.asked import SORTS, Asked
 from tests.web.asking import Client
 from tests.web.world import EVIL_NAME, YANK_REASON, World
@@ -84,6 +86,24 @@ class TestSearching:
         page = get("/p/plone/")
         for key in ("framework", "python", "licence", "topic", "health", "status"):
             assert f"{key}=" in page, key
+
+    @pytest.mark.parametrize("key", ["health", "status"])
+    def test_states_and_bands_of_health_say_how_many_packages_they_leave(
+        self, get: Get, client: Client, key: str
+    ) -> None:
+        facets = client.get("/api/v1/profiles/plone/facets").json()["facets"]
+        told = {one["value"]: one["packages"] for f in facets if f["key"] == key for one in f["values"]}
+        links = [a for a in tree(get("/p/plone/")).cssselect(".choices a") if f"?{key}=" in a.get("href")]
+        assert [int(link.cssselect(".n")[0].text) for link in links] == list(told.values())
+        assert any(told.values())
+        for link, (value, count) in zip(links, told.items(), strict=True):
+            narrowed = get(link.get("href"))
+            said = "No package found." if not count else f"{count} package"
+            assert said in texts(narrowed, ".count")[0], value
+            # Any of them will do, so that the others still say what they have.
+            others = [a for a in tree(narrowed).cssselect(".choices a") if f"{key}=" in a.get("href")]
+            counts = {int(other.cssselect(".n")[0].text) for other in others}
+            assert set(told.values()) <= counts, value
 
     def test_two_values_of_a_facet_must_both_be_true(self, get: Get, latest: dict[str, Any]) -> None:
         chosen = {"Plone 5.2", "Plone 6.0"}
@@ -212,6 +232,37 @@ class TestPackage:
         assert f"{latest[name]['download_last_month']:,} in the last month" in page
         assert len(tree(page).cssselect(".bars svg")) == 3
 
+    def test_programs_get_all_that_the_page_shows(
+        self, get: Get, client: Client, latest: dict[str, dict[str, Any]]
+    ) -> None:
+        seen: Counter[str] = Counter()
+        for name in list(latest)[:25]:
+            page = get(f"/p/plone/packages/{name}")
+            answer = client.get(f"/api/v1/profiles/plone/packages/{name}").json()
+            people = texts(page, "#people ~ dl dd")
+            assert all(role["user"] in people for role in answer["roles"])
+            advisories = texts(page, "#vulnerable ~ ul li")
+            assert len(advisories) == len(answer["advisories"])
+            assert all(one["id"] in text for one, text in zip(answer["advisories"], advisories, strict=True))
+            for section, found in (
+                ("needs", [one["name_normalized"] for one in answer["dependencies"] if one["in_profile"]]),
+                ("needed", [one["name_normalized"] for one in answer["dependents"]]),
+            ):
+                links = tree(page).cssselect(f"#{section} ~ ul a, #{section} ~ details a")
+                assert sorted(a.get("href").rpartition("/")[2] for a in links) == sorted(found)
+                seen[section] += len(found)
+            assert texts(page, "#needed .n") == [str(answer["dependents_found"])]
+            if "repository_fetched_at" in answer:
+                assert minute(answer["repository_fetched_at"]) in texts(page, "#repository ~ .small")[0]
+            remedies = answer["health_score_breakdown"]["remedies"]
+            shown = texts(page, ".advice li")
+            assert len(shown) == len(remedies)
+            assert all(one["remedy"] in text for one, text in zip(remedies, shown, strict=True))
+            for key in ("roles", "advisories", "repository_fetched_at"):
+                seen[key] += bool(answer.get(key))
+            seen["remedies"] += len(remedies)
+        assert all(seen.values()), f"the packages have all of it: {seen}"
+
     def test_the_badge_shows_the_score(self, client: Client, latest: dict[str, Any]) -> None:
         name, document = next(iter(latest.items()))
         answer = client.get(f"/p/plone/packages/{name}/badge.svg")
@@ -240,7 +291,7 @@ class TestLists:
         assert f"{count} package" in texts(get(link.get("href")), ".count")[0]
 
     @pytest.mark.parametrize(
-        "path", ["/p/plone/author", "/p/plone/author?name=%20", f"/p/plone/keyword?name={'x' * 401}"]
+        "path", ["/p/plone/author", "/p/plone/author?name=%20", f"/p/plone/keyword?name={'x' * 2_001}"]
     )
     def test_a_list_of_nobody_is_refused(self, client: Client, path: str) -> None:
         assert client.get(path).status_code == 400

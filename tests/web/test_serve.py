@@ -22,8 +22,9 @@ from pyf_scrapy.profiles import load_profiles
 from pyf_scrapy.search.keys import delete_key, list_keys
 from pyf_scrapy.web.asked import Asked
 from pyf_scrapy.web.caching import Kept
+from pyf_scrapy.web.catalogue import Packages
 from pyf_scrapy.web.drawing import badge, band, bars, health_badge
-from pyf_scrapy.web.packages import parsed
+from pyf_scrapy.web.packages import dependency
 from pyf_scrapy.web.serving import serve
 from pyf_scrapy.web.site import Site, opened_site
 from pyf_scrapy.web.templating import cut, duration
@@ -181,12 +182,11 @@ class TestSmallParts:
         ],
     )
     def test_a_requirement_belongs_to_its_extra(self, text: str, extra: str) -> None:
-        read = parsed(text)
-        assert read is not None
-        assert read[1] == extra
+        assert dependency(text, Packages({})).extra == extra
 
-    def test_what_is_no_requirement_is_none(self) -> None:
-        assert parsed("<script>") is None
+    def test_what_is_no_requirement_is_shown_as_it_is(self) -> None:
+        shown = dependency("<script>", Packages({}))
+        assert (shown.name, shown.normalized_name, shown.is_known) == ("<script>", "", False)
 
     @given(
         st.lists(

@@ -1,0 +1,91 @@
+"""What a package's page and the API say of its surroundings: exact, whatever words names have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import httpx
+import lxml.html
+import pytest
+
+from pyf_scrapy.profiles import load_profiles
+from pyf_scrapy.search.calls import path
+from pyf_scrapy.search.schema import schema
+from pyf_scrapy.web.asked import Asked
+from pyf_scrapy.web.facets import counted_search
+from pyf_scrapy.web.packages import MOST_DEPENDENTS
+from pyf_scrapy.web.site import SearchOnly
+from tests.web.filling import MANY_AUTHORS, Filled
+
+API = "/api/v1/profiles/plone"
+
+
+async def get(served: Filled, address: str, **parameters: Any) -> httpx.Response:
+    async with served.client() as client:
+        answer = await client.get(address, params=parameters or None)
+    assert answer.status_code == 200, answer.text
+    return answer
+
+
+async def test_only_packages_that_require_it_need_it(served: Filled, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not those that require "pyf.base-extra", which has its words, and no package needs itself."""
+    known = (await get(served, f"{API}/packages/pyf.base")).json()
+    assert MOST_DEPENDENTS == 100
+    assert {one["name"] for one in known["dependents"]} == {"pyf-any", "pyf-new", "pyf-old"}
+    assert known["dependents"][0]["requirements"]
+    monkeypatch.setattr("pyf_scrapy.web.packages.MOST_DEPENDENTS", 1)
+    known = (await get(served, f"{API}/packages/pyf.base")).json()
+    assert (known["dependents_found"], len(known["dependents"])) == (3, 1)
+    page = lxml.html.document_fromstring((await get(served, "/p/plone/packages/pyf-base")).text)
+    assert page.cssselect("#needed .n")[0].text == "3"
+    assert (await get(served, f"{API}/packages/pyf-words")).json()["dependents_found"] == 0
+
+
+async def test_dependencies_are_told_by_extra_and_whether_the_profile_has_them(served: Filled) -> None:
+    known = (await get(served, f"{API}/packages/pyf-new")).json()
+    assert known["dependencies"] == [
+        {
+            "requirement": 'pyf.base>=2,<4; extra == "x"',
+            "name": "pyf.base",
+            "name_normalized": "pyf-base",
+            "extra": "x",
+            "in_profile": True,
+        },
+        {"requirement": "nonsense (((", "extra": "", "in_profile": False},
+    ]
+    page = lxml.html.document_fromstring((await get(served, "/p/plone/packages/pyf-base")).text)
+    assert "for [x]" in page.cssselect("#needed ~ ul")[0].text_content()
+
+
+async def test_the_longest_list_of_authors_leads_to_its_packages(served: Filled) -> None:
+    page = lxml.html.document_fromstring((await get(served, "/p/plone/packages/pyf-words")).text)
+    link = next(a.get("href") for a in page.cssselect("#people ~ dl a") if "/author?" in a.get("href"))
+    assert len(link) > 1_000
+    assert "pyf-words" in (await get(served, link)).text
+    found = (await get(served, f"{API}/packages", author=MANY_AUTHORS)).json()
+    assert [row["name"] for row in found["packages"]] == ["pyf-words"]
+
+
+@pytest.fixture
+def older(served: Filled) -> Iterator[str]:
+    """A collection as it was made before health could be counted."""
+    made = schema("older-1")
+    for field in made["fields"]:
+        if field["name"] in ("health_score", "vulnerabilities"):
+            del field["facet"]
+    with served.place.connection() as connection:
+        connection.client.api_call.post("/collections", dict[str, Any], body=made)
+        yield "older-1"
+        connection.client.api_call.delete(path("collections", "older-1"), dict[str, Any])
+
+
+def test_an_index_from_before_health_was_counted_is_searched_all_the_same(served: Filled, older: str) -> None:
+    profile = replace(load_profiles()["plone"], collection=older)
+    with served.place.connection() as connection:
+        site = replace(served.site, search=SearchOnly(connection, (older,)))
+        found, groups = counted_search(site, profile, Asked())
+    counts = {value.value: value.count for group in groups for value in group.values}
+    assert found.found == 0
+    assert (counts["good"], counts["vulnerable"], counts["yanked"]) == (None, None, 0)
