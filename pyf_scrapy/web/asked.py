@@ -48,10 +48,9 @@ FACETS = (
 TOPICS_ONLY = "classifiers:Topic"
 
 
-def _between(value: str, title: str, least: int, below: int) -> Choice:
+def _between(value: str, title: str, least: int, most: int) -> Choice:
     field = "health_score"
-    condition = f"{field}:>={least} && {field}:<{below}"
-    return Choice(value, title, field, condition, lambda score: least <= score < below)
+    return Choice(value, title, field, f"{field}:[{least}..{most}]", lambda score: least <= score <= most)
 
 
 def _is(value: str, title: str, field: str, wanted: str | bool) -> Choice:
@@ -65,10 +64,10 @@ def _is_some(number: int) -> bool:
 
 CHOICES: Mapping[str, tuple[Choice, ...]] = {
     "health": (
-        _between("good", "80 and more", 80, 101),
-        _between("fair", "60 to 79", 60, 80),
-        _between("weak", "40 to 59", 40, 60),
-        _between("poor", "below 40", 0, 40),
+        _between("good", "80 and more", 80, 100),
+        _between("fair", "60 to 79", 60, 79),
+        _between("weak", "40 to 59", 40, 59),
+        _between("poor", "below 40", 0, 39),
     ),
     "status": (
         _is("archived", "archived on PyPI", "project_status", "archived"),
@@ -178,7 +177,7 @@ class Asked:
                 yield from (is_value(facet.field, facet.prefix + value) for value in values)
             else:
                 conditions = {choice.value: choice.condition for choice in CHOICES[key]}
-                yield " || ".join(f"({conditions[value]})" for value in values)
+                yield " || ".join(conditions[value] for value in values)
 
 
 def pages(found: int) -> int:

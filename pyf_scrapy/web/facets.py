@@ -30,7 +30,7 @@ from pyf_scrapy.web.site import Site
 _FIELDS = tuple(facet.field for facet in FACETS)
 #: What collections that were made earlier do not count.
 _LATER = frozenset({"health_score", "vulnerabilities"})
-_VALUE = msgspec.json.Decoder(int | bool)
+_VALUE: msgspec.json.Decoder[int | bool] = msgspec.json.Decoder(int | bool)
 
 
 @dataclass(frozen=True)

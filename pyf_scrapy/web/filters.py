@@ -37,7 +37,7 @@ MAX_ASKED = 100  # names, repositories or specifiers at once
 MAX_LIMIT = 100
 DEFAULT_LIMIT = 20
 _TEXT = 200  # characters
-_MAX_CHOICES = 10  # of one kind
+_MAX_CHOICES = 5  # of one kind
 
 NAME_PATTERN = f"^{NAME}$"
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
@@ -83,7 +83,7 @@ class Choices(BaseModel):
         max_length=_MAX_CHOICES,
         description="A Python version that its classifiers name: `Python 3.12`.",
     )
-    licence: list[Item] = Field(default=[], max_length=_MAX_CHOICES, description="An SPDX expression.")
+    licence: Item | None = Field(default=None, description="An SPDX expression.")
     topic: list[Item] = Field(
         default=[],
         max_length=_MAX_CHOICES,
@@ -103,9 +103,15 @@ class Choices(BaseModel):
 
     def asked(self) -> Asked:
         """The same as a search of the pages."""
-        keys = [*(facet.key for facet in FACETS), *CHOICES]
-        chosen = {key: tuple(dict.fromkeys(values)) for key in keys if (values := getattr(self, key))}
+        chosen = {
+            key: values for key in (*(facet.key for facet in FACETS), *CHOICES) if (values := self.of(key))
+        }
         return Asked(" ".join((self.q or "").split()), chosen)
+
+    def of(self, key: str) -> tuple[str, ...]:
+        """What is chosen of a facet or kind of choice, each once."""
+        value: str | list[str] | None = getattr(self, key)
+        return tuple(dict.fromkeys([value] if isinstance(value, str) else value or ()))
 
 
 class Filters(Choices, Page):
@@ -194,10 +200,10 @@ def _tests(filters: Filters) -> Iterator[Test]:
 
 def _chosen(choices: Choices) -> Iterator[Test]:
     for facet in FACETS:
-        for value in getattr(choices, facet.key):
+        for value in choices.of(facet.key):
             yield _has(facet.field, facet.prefix + value)
     for key, all_of_kind in CHOICES.items():
-        if wanted := getattr(choices, key):
+        if wanted := choices.of(key):
             yield _fits_one([choice for choice in all_of_kind if choice.value in wanted])
 
 

@@ -19,4 +19,7 @@ def is_one_of(field: str, values: Iterable[str]) -> str:
 
 def all_of(conditions: Iterable[str]) -> str:
     """All conditions together; "" for none."""
-    return " && ".join(f"({condition})" for condition in conditions if condition)
+    # Typesense takes a hundred conditions, operators and parentheses: none that are not needed.
+    return " && ".join(
+        f"({condition})" if " || " in condition else condition for condition in conditions if condition
+    )

@@ -215,7 +215,7 @@ def test_the_api_offers_the_choices_of_the_pages() -> None:
         ({"status": ["repository-archived"]}, ["c"]),
         ({"framework": ["Plone 6.0", "Plone 6.1"]}, ["a"]),
         ({"python": ["Python 3.12"]}, ["b"]),
-        ({"licence": ["MIT"]}, ["a"]),
+        ({"licence": "MIT"}, ["a"]),
         ({"topic": ["Software"]}, ["b"]),
         ({"depends_on": ["c"]}, ["a"]),
     ],
