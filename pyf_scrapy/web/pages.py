@@ -12,7 +12,7 @@ from fastapi.responses import RedirectResponse
 from pyf_scrapy.exceptions import NotFoundError, UsageProblem
 from pyf_scrapy.profiles import Profile
 from pyf_scrapy.search.cleaning import MAX_LINE
-from pyf_scrapy.search.queries import SearchResult, normalize, search
+from pyf_scrapy.search.queries import MAX_QUERY, SearchResult, normalize, search
 from pyf_scrapy.web.asked import CHOICE_TITLES, CHOICES, SORTS, Asked, pages
 from pyf_scrapy.web.catalogue import TheCatalogue
 from pyf_scrapy.web.drawing import health_badge
@@ -118,8 +118,18 @@ def listing(request: Request, site: TheSite, profile: str, kind: str) -> Respons
 
 def error_page(request: Request, status: int, text: str, headers: Mapping[str, str]) -> Response:
     """What a person sees instead of a page."""
-    title = HTTPStatus(status).phrase
-    return page(request, "error.html", status=status, headers=headers, code=status, title=title, text=text)
+    asked = request.path_params
+    return page(
+        request,
+        "error.html",
+        status=status,
+        headers=headers,
+        profile=request.app.state.site.profiles.get(asked.get("profile")),
+        code=status,
+        title=HTTPStatus(status).phrase,
+        text=text,
+        words=asked.get("name", "")[:MAX_QUERY] if status == 404 else "",
+    )
 
 
 def _search(request: Request, site: Site, profile: Profile, template: str) -> Response:

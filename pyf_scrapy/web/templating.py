@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
@@ -9,26 +10,37 @@ from urllib.parse import quote
 from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader
+from markupsafe import Markup
 
 from pyf_scrapy.dates import day, minute
 from pyf_scrapy.search.cleaning import url
 from pyf_scrapy.web.drawing import band
 from pyf_scrapy.web.static import address
 
+_PARTS = re.compile(r"(?<=[._-])(?=[^._-])")
+
 
 def duration(seconds: float) -> str:
     """A time that has passed, as people say it: "3 days", "2 hours", "40 seconds"."""
     for unit, length in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
         if seconds >= 2 * length or (unit == "day" and seconds >= length):
-            number = int(seconds // length)
-            return f"{number:,} {unit}{'' if number == 1 else 's'}"
-    number = int(seconds)
-    return f"{number} second{'' if number == 1 else 's'}"
+            return counted(int(seconds // length), unit)
+    return counted(int(seconds), "second")
 
 
 def cut(text: str, length: int) -> str:
     """At most so many characters of a text."""
     return text if len(text) <= length else f"{text[: length - 1].rstrip()}…"
+
+
+def counted(number: int, one: str, many: str = "") -> str:
+    """A number of things: "1 star", "1,200 stars"."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def breakable(text: str) -> Markup:
+    """A name that a narrow screen breaks behind its dots, dashes and underscores."""
+    return Markup("<wbr>").join(_PARTS.split(text))
 
 
 def _number(value: int) -> str:
@@ -65,6 +77,8 @@ _ENVIRONMENT = Environment(
 )
 _ENVIRONMENT.filters |= {
     "band": band,
+    "breakable": breakable,
+    "counted": counted,
     "cut": cut,
     "day": day,
     "duration": duration,

@@ -176,6 +176,25 @@ class TestLook:
         page = open_page(path, viewport=PHONE)
         assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
 
+    def test_no_word_of_ours_is_broken_on_a_phone(self, open_page: Open, package: dict[str, Any]) -> None:
+        """As "documentatio-n" and "minu-tes" were: a text has then more lines than words."""
+        for path, words in (
+            (f"/p/plone/packages/{package['name_normalized']}", ".axes span:first-child, .axes .n, td.date"),
+            ("/status", "td.short, .date"),
+        ):
+            page = open_page(path, viewport=PHONE)
+            broken = page.locator(words).evaluate_all(
+                """all => all.filter(each => {
+                    const words = each.innerText.trim().split(/\\s+/).length;
+                    const range = document.createRange();
+                    range.selectNodeContents(each);
+                    const lines = new Set([...range.getClientRects()].map(rect => Math.round(rect.top)));
+                    return lines.size > words;
+                }).map(each => each.innerText)"""
+            )
+            assert broken == []
+            assert page.locator(words).count() > 3
+
     def test_on_a_phone_the_packages_come_before_the_choices(self, open_page: Open) -> None:
         page = open_page("/p/plone/", viewport=PHONE)
         expect(page.locator(".choices").first).to_be_hidden()

@@ -17,7 +17,7 @@ from pyf_scrapy.web.asked import Asked
 from pyf_scrapy.web.facets import counted_search
 from pyf_scrapy.web.packages import MOST_DEPENDENTS
 from pyf_scrapy.web.site import SearchOnly
-from tests.web.filling import MANY_AUTHORS, Filled
+from tests.web.filling import MANY_AUTHORS, Filled, crawl, released
 
 API = "/api/v1/profiles/plone"
 
@@ -57,6 +57,23 @@ async def test_dependencies_are_told_by_extra_and_whether_the_profile_has_them(s
     ]
     page = lxml.html.document_fromstring((await get(served, "/p/plone/packages/pyf-base")).text)
     assert "for [x]" in page.cssselect("#needed ~ ul")[0].text_content()
+
+
+async def test_people_and_advisories_are_told_as_on_the_page(served: Filled) -> None:
+    known = {"id": "PYSEC-2026-1", "summary": "It leaks.", "fixed_in": ["9.9"], "aliases": ["CVE-2026-1"]}
+    served.replica.event(
+        released("pyf-leaky", "1.0", new=True),
+        {"event": "owners", "project": "pyf-leaky", "owners": ["ada"], "maintainers": ["grace"]},
+        {"event": "advisory", "project": "pyf-leaky", "advisory": known},
+    )
+    await crawl(served.place)
+    told = (await get(served, f"{API}/packages/pyf-leaky")).json()
+    assert told["roles"] == [{"role": "Owner", "user": "ada"}, {"role": "Maintainer", "user": "grace"}]
+    (advisory,) = told["advisories"]
+    assert {name: advisory[name] for name in known} == known
+    page = lxml.html.document_fromstring((await get(served, "/p/plone/packages/pyf-leaky")).text)
+    assert "PYSEC-2026-1: It leaks. (fixed in 9.9)" in page.cssselect("#vulnerable ~ ul li")[0].text_content()
+    assert [dd.text for dd in page.cssselect("#people ~ dl dd")][-2:] == ["ada", "grace"]
 
 
 async def test_the_longest_list_of_authors_leads_to_its_packages(served: Filled) -> None:
