@@ -217,7 +217,7 @@ def openapi(request: Request, site: TheSite) -> Response:
 
 @lru_cache(maxsize=4)
 def _description(profile_keys: tuple[str, ...]) -> bytes:
-    return description((*router.routes, *replication.router.routes), profile_keys)
+    return description((router, replication.router), profile_keys)
 
 
 async def _body(request: Request) -> bytes:

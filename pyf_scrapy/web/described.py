@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
+from fastapi import APIRouter
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
-from starlette.routing import BaseRoute
 
 from pyf_scrapy import __version__
 from pyf_scrapy.web.security import MAX_TARGET
@@ -53,14 +53,14 @@ COMMON: Responses = {
 MISSING: Responses = {404: problem("There is no such profile, package, release or page.")}
 
 
-def description(routes: Sequence[BaseRoute], profile_keys: Sequence[str]) -> bytes:
+def description(routers: Iterable[APIRouter], profile_keys: Sequence[str]) -> bytes:
     """The OpenAPI description as JSON: FastAPI's, but with what these routes really answer to bad input, and
     with the profiles that there are."""
     described = get_openapi(
         title="pyf_scrapy",
         version=__version__,
         description=_ABOUT,
-        routes=routes,
+        routes=[route for router in routers for route in router.routes],
         separate_input_output_schemas=False,
     )
     for operation in _operations(described):

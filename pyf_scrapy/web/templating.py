@@ -10,7 +10,6 @@ from urllib.parse import quote
 from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader
-from markupsafe import Markup
 
 from pyf_scrapy.dates import day, minute
 from pyf_scrapy.search.cleaning import url
@@ -38,9 +37,9 @@ def counted(number: int, one: str, many: str = "") -> str:
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
-def breakable(text: str) -> Markup:
-    """A name that a narrow screen breaks behind its dots, dashes and underscores."""
-    return Markup("<wbr>").join(_PARTS.split(text))
+def parts(name: str) -> list[str]:
+    """A name in pieces that end with its dots, dashes and underscores, where a narrow screen may break it."""
+    return _PARTS.split(name)
 
 
 def _number(value: int) -> str:
@@ -77,13 +76,13 @@ _ENVIRONMENT = Environment(
 )
 _ENVIRONMENT.filters |= {
     "band": band,
-    "breakable": breakable,
     "counted": counted,
     "cut": cut,
     "day": day,
     "duration": duration,
     "minute": minute,
     "number": _number,
+    "parts": parts,
     "path": _path,
     "remarks": _remarks,
     "share": _share,

@@ -27,7 +27,7 @@ from pyf_scrapy.web.drawing import badge, band, bars, health_badge
 from pyf_scrapy.web.packages import dependency
 from pyf_scrapy.web.serving import serve
 from pyf_scrapy.web.site import Site, opened_site
-from pyf_scrapy.web.templating import breakable, counted, cut, duration
+from pyf_scrapy.web.templating import counted, cut, duration, parts
 from tests.commands.world import run_in
 from tests.conftest import kill_server
 from tests.web.asking import Client
@@ -172,8 +172,8 @@ class TestSmallParts:
         assert [counted(1, "star"), counted(1_200, "star")] == ["1 star", "1,200 stars"]
         assert counted(0, "known vulnerability", "known vulnerabilities") == "0 known vulnerabilities"
 
-    def test_names_are_broken_behind_their_separators_and_escaped(self) -> None:
-        assert breakable("collective.easy_form<b>-x") == "collective.<wbr>easy_<wbr>form&lt;b&gt;-<wbr>x"
+    def test_names_are_broken_behind_their_separators_only(self) -> None:
+        assert parts("collective.easy_form--x-") == ["collective.", "easy_", "form--", "x-"]
 
     def test_long_texts_are_cut(self) -> None:
         assert cut("abc", 3) == "abc"
