@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 import lxml.etree
@@ -17,6 +18,8 @@ _LANDMARKS = ("main", "nav", "header", "footer", "aside")
 #: Levels of nesting that are kept. lxml's own bound would end the README there; without one, a README of tags
 #: alone would take minutes.
 _MOST_LEVELS = 200
+#: Of elements and attributes that are known here; a tree has not all that a parser takes for one.
+_NAME = re.compile("[a-z][a-z0-9-]*")
 
 
 def shown(html: str) -> str:
@@ -50,9 +53,11 @@ class _Shallow:
         self._is_kept: list[bool] = []  # of the elements that are open
 
     def start(self, tag: str, attributes: Mapping[str, str]) -> None:
-        self._is_kept.append(len(self._is_kept) < _MOST_LEVELS)
+        self._is_kept.append(len(self._is_kept) < _MOST_LEVELS and bool(_NAME.fullmatch(tag)))
         if self._is_kept[-1]:
-            self._builder.start(tag, dict(attributes))
+            self._builder.start(
+                tag, {name: text for name, text in attributes.items() if _NAME.fullmatch(name)}
+            )
 
     def end(self, tag: str) -> None:
         if self._is_kept.pop():

@@ -53,9 +53,6 @@ def released(name: str, version: str, **more: Any) -> dict[str, Any]:
     }
 
 
-#: As long as some lists of authors are.
-MANY_AUTHORS = ", ".join(f"Author Number {number}" for number in range(60))
-
 #: Packages of which the tests know what they say.
 KNOWN = (
     released(
@@ -102,14 +99,6 @@ KNOWN = (
     released("pyf-old", "1.0", new=True, requires_dist=["Pyf_Base<2", "pyf.other"], maintainer="Old Man"),
     released("pyf-new", "1.0", new=True, requires_dist=['pyf.base>=2,<4; extra == "x"', "nonsense ((("]),
     released("pyf-any", "1.0", new=True, requires_dist=["PYF-BASE"], requires_python=">=3.6,!!"),
-    released(
-        "pyf-words",
-        "1.0",
-        new=True,
-        author=MANY_AUTHORS,
-        keywords="difference",
-        requires_dist=["pyf.base-extra", "pyf-words[all]; extra == 'more'"],
-    ),
 )
 
 

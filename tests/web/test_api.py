@@ -387,12 +387,14 @@ class TestNews:
 
     async def test_a_search_goes_on_behind_the_package_where_it_was(self, served: Filled) -> None:
         """By number, the package that a new one pushed onto the next page would come twice."""
-        whole = await names(served, q="pyf")
-        query = {"q": "pyf", "limit": 2}
-        first = (await get(served, f"{API}/packages", params=query)).json()
-        served.replica.event(released("pyf", "1.0", new=True))
+        served.replica.event(*(released(f"zetaword.part{number}", "1.0", new=True) for number in range(5)))
         await crawl(served.place)
-        assert (await names(served, q="pyf"))[0] == "pyf"
+        whole = await names(served, q="zetaword")
+        query = {"q": "zetaword", "limit": 2}
+        first = (await get(served, f"{API}/packages", params=query)).json()
+        served.replica.event(released("zetaword", "1.0", new=True))
+        await crawl(served.place)
+        assert (await names(served, q="zetaword"))[0] == "zetaword"
         query["cursor"] = first["next"]
         following = (await get(served, f"{API}/packages", params=query)).json()
         assert [row["name"] for row in following["packages"]] == whole[2:4]

@@ -148,6 +148,9 @@ class TestReadme:
         assert html.endswith("<h3>The end</h3></div>")
         assert len(shown("<h1>" * 100_000)) < 100_000, "and nobody waits for one that is nothing but tags"
 
+    def test_what_no_tree_can_name_is_left_out(self) -> None:
+        assert shown("<a'b>one</a'b> <p x'y=1>two</p>") == "<div>one <p>two</p></div>"
+
     def test_nothing_is_nothing(self) -> None:
         assert shown(" ") == ""
 
