@@ -25,6 +25,9 @@ from pyf_scrapy.web.specifiers import requirement
 
 ListedField = Literal["authors", "maintainers", "keywords", "classifiers"]
 
+#: What releases are ordered by; no two of a package have the same.
+_ORDER = "version_sortable"
+
 T = TypeVar("T")
 
 
@@ -64,16 +67,15 @@ def list_packages(site: Site, catalogue: Catalogue, profile: Profile, filters: F
 
 def list_releases(site: Site, profile: Profile, name: str, page: Page) -> Listing:
     """The releases of a package, the latest first. Raises NotFoundError."""
-    documents = _documents(site, profile, name, fields=("version_sortable", *RELEASE_FIELDS))
-    documents.sort(key=_order, reverse=True)
+    documents = _documents(site, profile, name, fields=(_ORDER, *RELEASE_FIELDS))
     digest = _digest(f"releases/{normalize(name)}", profile, page)
     start = 0
     if page.cursor is not None:
-        last = tuple(decode_cursor(page.cursor, digest).split(" ", 1))
-        start = _first(documents, lambda document: _order(document) < last)
+        last = decode_cursor(page.cursor, digest)
+        start = _first(documents, lambda document: document[_ORDER] < last)
     some = documents[start : start + page.limit]
     more = start + len(some) < len(documents)
-    following = encode_cursor(digest, " ".join(_order(some[-1]))) if more else None
+    following = encode_cursor(digest, some[-1][_ORDER]) if more else None
     return Listing(len(documents), [shown(document, RELEASE_FIELDS) for document in some], following)
 
 
@@ -177,11 +179,6 @@ def _cut(
 def _first(rows: Sequence[T], is_behind: Callable[[T], bool]) -> int:
     """The place of the first row that is behind where a page ended; the end where there is none."""
     return next((place for place, row in enumerate(rows) if is_behind(row)), len(rows))
-
-
-def _order(document: Mapping[str, Any]) -> tuple[str, ...]:
-    """What releases are ordered by: the search server's order, which cannot tell "1.0" from "1.0.0"."""
-    return document["version_sortable"], document["version"]
 
 
 def _digest(kind: str, profile: Profile, page: Page) -> bytes:

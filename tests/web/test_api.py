@@ -404,7 +404,7 @@ class TestNews:
 
     async def test_releases_go_on_behind_the_one_where_they_were(self, served: Filled) -> None:
         name = "pyf-releases"
-        served.replica.event(released(name, "1.0", new=True), released(name, "2.0"), released(name, "1.0.0"))
+        served.replica.event(released(name, "1.0.0", new=True), released(name, "2.0"), released(name, "1.0"))
         await crawl(served.place)
         path = f"{API}/packages/{name}/releases"
         pages = await all_pages(served, path, "releases", {"limit": 1})
