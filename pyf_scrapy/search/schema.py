@@ -145,9 +145,9 @@ SCHEMA: tuple[Field, ...] = (
     ),
     Field("organization", "string", "who owns it on PyPI, if no person", "added", facet=True, optional=True),
     _figure("recreated_timestamp", "its name was another project's until then, epoch seconds", "added"),
-    _figure("vulnerabilities", "known vulnerabilities (latest release)", "added"),
+    _figure("vulnerabilities", "known vulnerabilities (latest release)", "added", facet=True),
     # Computed, on the documents that carry text
-    _figure("health_score", "0 to 100", "seeds"),
+    _figure("health_score", "0 to 100", "seeds", facet=True),
     _shown("health_score_breakdown", "auto", "points, problems and bonuses by part, and each point", "seeds"),
     _figure("health_score_last_calculated", "day of calculation, epoch seconds", "upstream"),
     # GitHub

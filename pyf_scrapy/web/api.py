@@ -11,26 +11,28 @@ import msgspec
 from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import HTTPException
-from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel, ValidationError
 
-from pyf_scrapy import __version__
-from pyf_scrapy.metadata.repository_urls import repository_of
 from pyf_scrapy.web import api_models as models
+from pyf_scrapy.web import replication
+from pyf_scrapy.web.api_documents import ReleaseDetail
 from pyf_scrapy.web.api_state import IndexState, described_state
 from pyf_scrapy.web.catalogue import TheCatalogue
 from pyf_scrapy.web.conditional import conditional
-from pyf_scrapy.web.filters import NAME_PATTERN, Filters, Page, wrong_input
+from pyf_scrapy.web.described import COMMON, ETAG, MISSING, Responses, description, problem
+from pyf_scrapy.web.details import package_detail
+from pyf_scrapy.web.facets import Value, counted_search
+from pyf_scrapy.web.filters import NAME_PATTERN, Choices, Filters, Page, wrong_input
 from pyf_scrapy.web.listing import (
     ListedField,
     Listing,
     list_packages,
     list_releases,
     list_values,
-    look_up,
     release,
 )
-from pyf_scrapy.web.security import MAX_TARGET
+from pyf_scrapy.web.lookups import look_up
+from pyf_scrapy.web.packages import known_package
 from pyf_scrapy.web.site import TheSite
 
 PREFIX = "/api/v1"
@@ -39,36 +41,14 @@ _LONGEST_LINK = 8_000  # bytes; not every client takes longer headers
 
 router = APIRouter(prefix=PREFIX)
 
-_ABOUT = """Packages of a framework's ecosystem, with all that is known of them. Read-only.
-
-Lists are cut into pages: `next` of an answer is the `cursor` of the next page, also as a Link header. Each
-answer to a GET has an ETag; a request with If-None-Match gets 304 where nothing has changed."""
-
-Responses = dict[int | str, dict[str, Any]]
-
 ProfileKey = Annotated[str, Path(description="A profile that is served; `/profiles` lists them.")]
 PackageName = Annotated[
     str, Path(pattern=NAME_PATTERN, description="A package, by any spelling of its name (PEP 503).")
 ]
 Version = Annotated[str, Path(min_length=1, max_length=300, description="A version, as PyPI lists it.")]
 
-
-def _problem(description: str) -> dict[str, Any]:
-    schema = {"$ref": "#/components/schemas/Problem"}
-    return {"description": description, "content": {"application/problem+json": {"schema": schema}}}
-
-
-_ETAG = {"ETag": {"description": "Stands for the content.", "schema": {"type": "string"}}}
 _LINK = {"Link": {"description": 'The next page, `rel="next"`.', "schema": {"type": "string"}}}
-_TEXT = {"content": {"text/plain": {"schema": {"type": "string"}}}}
-_COMMON: Responses = {
-    400: _problem("A parameter is unknown or wrong; `detail` says which."),
-    414: {"description": f"The address is longer than {MAX_TARGET} bytes.", **_TEXT},
-    429: {"description": "Too many requests; Retry-After says when again.", **_TEXT},
-    503: _problem("The index or the store cannot be read at the moment."),
-}
-_GET: Responses = {304: {"description": "Nothing has changed.", "headers": _ETAG}, **_COMMON}
-_MISSING: Responses = {404: _problem("There is no such profile, package, release or page.")}
+_GET: Responses = {304: {"description": "Nothing has changed.", "headers": ETAG}, **COMMON}
 _CONDITION = {
     "parameters": [
         {
@@ -88,8 +68,8 @@ def _get(path: str, model: type[BaseModel], *, pages: bool = False) -> Callable[
     """Register a route for GET, described, and for HEAD."""
 
     def register(route: _Route) -> _Route:
-        ok: Responses = {200: {"headers": _ETAG | (_LINK if pages else {})}}
-        missing: Responses = _MISSING if "{" in path else {}
+        ok: Responses = {200: {"headers": ETAG | (_LINK if pages else {})}}
+        missing: Responses = MISSING if "{" in path else {}
         router.get(path, response_model=model, responses={**ok, **_GET, **missing}, openapi_extra=_CONDITION)(
             route
         )
@@ -132,17 +112,37 @@ def packages(
 ) -> Response:
     """List, filter and search the packages of a profile, as their latest releases describe them.
 
-    All filters that are given must hold. Of several values of `name`, `repository` or `specifier` any will
-    do; all of `keyword`, `classifier` and `depends_on` must hold.
+    All filters that are given must hold. Of several values of `name`, `repository`, `specifier`, `health` or
+    `status` any will do; of the others all must hold.
     """
     listing = list_packages(site, catalogue, site.profile(profile), filters)
     return _page(request, listing, "packages")
 
 
-@_get("/profiles/{profile}/packages/{name}", models.ReleaseDetail)
-def package(request: Request, site: TheSite, profile: ProfileKey, name: PackageName) -> Response:
-    """All that is known of a package: its latest release."""
-    return _answer(request, release(site, site.profile(profile), name))
+@_get("/profiles/{profile}/facets", models.FacetList)
+def facets(
+    request: Request, site: TheSite, profile: ProfileKey, choices: Annotated[Choices, Query()]
+) -> Response:
+    """What a search can be narrowed by, and how many packages each choice would leave, as on the pages.
+
+    All values that are given must hold, but of several of `health` or `status` any will do.
+    """
+    found, groups = counted_search(site, site.profile(profile), choices.asked(), per_page=1)
+    described = [
+        {"key": group.key, "title": group.title, "values": [_facet_value(value) for value in group.values]}
+        for group in groups
+    ]
+    return _answer(request, {"found": found.found, "facets": described})
+
+
+@_get("/profiles/{profile}/packages/{name}", models.PackageDetail)
+def package(
+    request: Request, site: TheSite, catalogue: TheCatalogue, profile: ProfileKey, name: PackageName
+) -> Response:
+    """All that is known of a package: its latest release, its people, advisories and dependents."""
+    served = site.profile(profile)
+    known = known_package(site, catalogue.packages(served.collection), served, name)
+    return _answer(request, package_detail(known))
 
 
 @_get("/profiles/{profile}/packages/{name}/releases", models.ReleaseList, pages=True)
@@ -158,7 +158,7 @@ def releases(
     return _page(request, listing, "releases")
 
 
-@_get("/profiles/{profile}/packages/{name}/releases/{version}", models.ReleaseDetail)
+@_get("/profiles/{profile}/packages/{name}/releases/{version}", ReleaseDetail)
 def package_release(
     request: Request, site: TheSite, profile: ProfileKey, name: PackageName, version: Version
 ) -> Response:
@@ -183,9 +183,9 @@ def values(
     "/profiles/{profile}/lookup",
     response_model=models.LookupResult,
     responses={
-        **_COMMON,
-        **_MISSING,
-        413: _problem(f"The body is longer than {MAX_BODY} bytes."),
+        **COMMON,
+        **MISSING,
+        413: problem(f"The body is longer than {MAX_BODY} bytes."),
     },
     openapi_extra={
         "requestBody": {
@@ -195,7 +195,7 @@ def values(
     },
 )
 async def lookup(request: Request, site: TheSite, catalogue: TheCatalogue, profile: ProfileKey) -> Response:
-    """Look up packages by name and by repository, 100 of each at once.
+    """Look up packages by name and by repository, 100 of each at once; what is asked twice counts once.
 
     It changes nothing; it is a POST because addresses are too short for a hundred of them.
     """
@@ -204,16 +204,8 @@ async def lookup(request: Request, site: TheSite, catalogue: TheCatalogue, profi
         asked = models.Lookup.model_validate_json(await _body(request))
     except ValidationError as error:
         raise HTTPException(400, wrong_input(error.errors(include_url=False)[0])) from None
-    repositories = [repository_of(address) for address in asked.repositories]
-    keys = [repository.key if repository is not None else None for repository in repositories]
-    of_names, of_keys = await run_in_threadpool(look_up, catalogue, served, asked.names, keys)
-    found = {
-        "names": [{"asked": name, "package": row} for name, row in zip(asked.names, of_names, strict=True)],
-        "repositories": [
-            {"asked": address, "packages": rows}
-            for address, rows in zip(asked.repositories, of_keys, strict=True)
-        ],
-    }
+    packages = await run_in_threadpool(catalogue.packages, served.collection)
+    found = await run_in_threadpool(look_up, packages, asked.names, asked.repositories)
     return Response(msgspec.json.encode(found), media_type="application/json")
 
 
@@ -225,29 +217,7 @@ def openapi(request: Request, site: TheSite) -> Response:
 
 @lru_cache(maxsize=4)
 def _description(profile_keys: tuple[str, ...]) -> bytes:
-    """The OpenAPI description as JSON: FastAPI's, but with what these routes really answer to bad input, and
-    with the profiles that there are."""
-    described = get_openapi(
-        title="pyf_scrapy",
-        version=__version__,
-        description=_ABOUT,
-        routes=router.routes,
-        separate_input_output_schemas=False,
-    )
-    for path in described["paths"].values():
-        for operation in path.values():
-            operation["responses"].pop("422", None)
-            for parameter in operation.get("parameters", ()):
-                schema = parameter["schema"]
-                if parameter["name"] == "profile":
-                    schema["enum"] = list(profile_keys)
-                # A parameter of an address is given or not; it cannot be null.
-                schema.update(next((one for one in schema.pop("anyOf", ()) if one["type"] != "null"), {}))
-    schemas = described["components"]["schemas"]
-    for name in ("HTTPValidationError", "ValidationError"):
-        schemas.pop(name, None)
-    schemas["Problem"] = models.Problem.model_json_schema()
-    return msgspec.json.encode(described)
+    return description((router, replication.router), profile_keys)
 
 
 async def _body(request: Request) -> bytes:
@@ -271,6 +241,11 @@ def _page(request: Request, listing: Listing, name: str) -> Response:
             headers["link"] = link
     body = {"found": listing.found, name: listing.rows, "next": listing.next}
     return _answer(request, body, headers)
+
+
+def _facet_value(value: Value) -> dict[str, Any]:
+    counted = {} if value.count is None else {"packages": value.count}
+    return {"value": value.value, "title": value.title, **counted}
 
 
 def _answer(request: Request, body: dict[str, Any], headers: dict[str, str] | None = None) -> Response:

@@ -1,136 +1,101 @@
-"""What the API answers, as types: its OpenAPI description is made of these.
-
-A package is described by its Typesense document; names, types and phrases are those of the index's schema.
-"""
+"""What the API answers, as types: its OpenAPI description is made of these."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from datetime import datetime
-from typing import Any
+from pydantic import Field
 
-from pydantic import BaseModel, ConfigDict, Field, create_model
-
-from pyf_scrapy.search.schema import SCHEMA
-from pyf_scrapy.web.catalogue import SUMMARY_FIELDS
-from pyf_scrapy.web.filters import MAX_ASKED, Name, Text
-
-_FIELDS = {field.name: field for field in SCHEMA}
-
-#: What a list of releases says of each.
-RELEASE_FIELDS = (
-    "version",
-    "upload_timestamp",
-    "requires_python",
-    "framework_versions",
-    "python_versions",
-    "is_latest",
-    "latest_for",
-    "is_prerelease",
-    "yanked",
-    "yanked_reason",
-    "partial",
-)
-#: What only pyf.aggregator's collections have, and what serves the index itself.
-_HIDDEN = frozenset(
-    {"identifier", "name_sortable", "registry", "version_raw", "version_sortable", "repository_url"}
-)
-DOCUMENT_FIELDS = tuple(name for name in _FIELDS if name not in _HIDDEN and not name.startswith("npm_"))
-
-
-def _absent(description: str | None = None) -> Any:
-    """A field that is left out where it is not known; it is never null."""
-    return Field(
-        default=None, description=description, json_schema_extra=lambda schema: schema.pop("default", None)
-    )
-
-
-_ABSENT = _absent()
-
-
-class Answer(BaseModel):
-    """The base of all answers: what is not described is not sent."""
-
-    model_config = ConfigDict(extra="forbid")
-
-
-class Digests(Answer):
-    """Digests of a file; hexadecimal."""
-
-    sha256: str = _ABSENT
-
-
-class File(Answer):
-    """A file of a release, which stays at PyPI. What is not known is absent."""
-
-    filename: str = _ABSENT
-    url: str = _ABSENT
-    packagetype: str = _ABSENT
-    python_version: str = _ABSENT
-    requires_python: str = _ABSENT
-    digests: Digests = _ABSENT
-    size: int = _absent("Bytes.")
-    upload_time_iso_8601: datetime = _ABSENT
-    yanked: bool = _ABSENT
-
-
-class Contributor(Answer):
-    """Who contributed to the repository."""
-
-    username: str
-    avatar_url: str
-    contributions: int
-
-
-_TYPES: Mapping[str, Any] = {
-    "string": str,
-    "string[]": list[str],
-    "int64": int,
-    "bool": bool,
-    "float": float,
-}
-_OBJECTS: Mapping[str, Any] = {
-    "project_urls": dict[str, str],
-    "urls": list[File],
-    "contributors": list[Contributor],
-    "health_score_breakdown": dict[str, Any],
-}
-
-
-def _model(name: str, doc: str, fields: Iterable[str], base: type[BaseModel] = Answer) -> type[BaseModel]:
-    definitions: dict[str, Any] = {}
-    for field_name in fields:
-        field = _FIELDS[field_name]
-        kind = _OBJECTS.get(field_name) or _TYPES[field.type]
-        always = not field.optional and field.index
-        definitions[field_name] = (kind, Field(description=field.help) if always else _absent(field.help))
-    model: type[BaseModel] = create_model(name, __base__=base, __doc__=doc, **definitions)
-    return model
-
-
-#: The field that only a list with `specifier` has.
-MATCHING = "matching_versions"
-
-
-class _Matching(Answer):
-    matching_versions: list[str] = _absent(
-        "With `specifier`: its releases that are like it, the newest first."
-    )
-
-
-PackageSummary = _model(
-    "PackageSummary",
-    "A package as its latest release describes it. What is not known is absent.",
-    SUMMARY_FIELDS,
-    _Matching,
-)
-ReleaseSummary = _model("ReleaseSummary", "A release of a package.", RELEASE_FIELDS)
-ReleaseDetail = _model(
-    "ReleaseDetail",
-    "A release with all that is known of it. Text, repository, downloads and health stand on the latest "
-    "release and on the newest one of each framework version. What is not known is absent.",
+from pyf_scrapy.web.api_documents import (
+    ABSENT,
     DOCUMENT_FIELDS,
+    Answer,
+    PackageSummary,
+    ReleaseSummary,
+    absent,
+    document_model,
 )
+from pyf_scrapy.web.filters import MAX_ASKED, Name, Text
+from pyf_scrapy.web.lookups import MOST_OF_ALL, MOST_OF_ONE
+from pyf_scrapy.web.packages import MOST_DEPENDENTS
+
+
+class Role(Answer):
+    """Somebody's role on PyPI: `Owner`, `Maintainer`."""
+
+    role: str
+    user: str
+
+
+class Advisory(Answer):
+    """A known vulnerability of the latest release."""
+
+    id: str = ABSENT
+    aliases: list[str]
+    summary: str = ABSENT
+    fixed_in: list[str] = Field(description="Versions without it.")
+    link: str = ABSENT
+
+
+class Dependency(Answer):
+    """A requirement of the latest release. One that cannot be read has no name."""
+
+    requirement: str = Field(description="As the package writes it.")
+    name: str = ABSENT
+    name_normalized: str = ABSENT
+    extra: str = Field(description="The extra that it is for, empty = none.")
+    in_profile: bool = Field(description="Whether the profile has that package.")
+
+
+class Dependent(Answer):
+    """A package of the profile whose latest release requires this one."""
+
+    name: str
+    name_normalized: str
+    summary: str = ABSENT
+    health_score: int = ABSENT
+    requirements: list[str] = Field(description="Those of this package, as the other one writes them.")
+
+
+class _Known(Answer):
+    roles: list[Role]
+    advisories: list[Advisory]
+    dependencies: list[Dependency]
+    dependents_found: int = Field(description="How many there are; `depends_on` lists all.")
+    dependents: list[Dependent] = Field(
+        max_length=MOST_DEPENDENTS, description=f"The healthiest of them, {MOST_DEPENDENTS} at most."
+    )
+    repository_fetched_at: int = absent("When the figures of the repository were fetched, epoch seconds.")
+
+
+PackageDetail = document_model(
+    "PackageDetail",
+    "A package: its latest release with all that is known of it, and what only the whole package has. What "
+    "is not known is absent.",
+    DOCUMENT_FIELDS,
+    _Known,
+)
+
+
+class FacetValue(Answer):
+    """A value, and how many packages have it."""
+
+    value: str
+    title: str = Field(description="For people.")
+    packages: int = absent("Absent in an index from before these were counted.")
+
+
+class Facet(Answer):
+    """What can be chosen of one kind; `key` is the parameter."""
+
+    key: str
+    title: str
+    values: list[FacetValue]
+
+
+class FacetList(Answer):
+    """What a search can be narrowed by."""
+
+    found: int = Field(description="How many packages the search finds.")
+    facets: list[Facet]
 
 
 class Profile(Answer):
@@ -184,7 +149,7 @@ class ValueList(Answer):
 
 
 class Lookup(Answer):
-    """What to look up: at most 100 names and repositories together are answered."""
+    """What to look up. What is asked twice, in whatever spelling, is answered once."""
 
     names: list[Name] = Field(default=[], max_length=MAX_ASKED)
     repositories: list[Text] = Field(default=[], max_length=MAX_ASKED)
@@ -201,20 +166,15 @@ class FoundRepository(Answer):
     """A repository that was asked for, and the packages that are of it."""
 
     asked: str
-    packages: list[PackageSummary]  # type: ignore[valid-type]  # made from the schema
+    found: int = Field(description="How many these are; the filter `repository` lists all.")
+    packages: list[PackageSummary] = Field(  # type: ignore[valid-type]  # made from the schema
+        max_length=MOST_OF_ONE,
+        description=f"The first by name, at most {MOST_OF_ONE}, and {MOST_OF_ALL} of all repositories.",
+    )
 
 
 class LookupResult(Answer):
-    """Each that was asked for, in that order."""
+    """Each that was asked for, in the order in which it was first."""
 
     names: list[FoundName]
     repositories: list[FoundRepository]
-
-
-class Problem(BaseModel):
-    """What went wrong (RFC 9457)."""
-
-    type: str
-    title: str
-    status: int
-    detail: str

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import Field
 
-from pyf_scrapy.web.api_models import Answer
+from pyf_scrapy.web.api_documents import Answer
 from pyf_scrapy.web.state import State
 
 

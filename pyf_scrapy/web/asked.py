@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 from pyf_scrapy.exceptions import RequestProblem
@@ -28,11 +28,14 @@ class Facet(NamedTuple):
 
 
 class Choice(NamedTuple):
-    """A condition to choose, with its name in addresses and for people."""
+    """A condition to choose, with its name in addresses and for people: which values of a field fit, for the
+    search server and as a test of a value."""
 
     value: str
     title: str
+    field: str
     condition: str
+    fits: Callable[[Any], bool]
 
 
 FACETS = (
@@ -44,22 +47,39 @@ FACETS = (
 #: What `search` takes as facet_query: of all classifiers only topics are counted.
 TOPICS_ONLY = "classifiers:Topic"
 
+
+def _between(value: str, title: str, least: int, most: int) -> Choice:
+    field = "health_score"
+    return Choice(value, title, field, f"{field}:[{least}..{most}]", lambda score: least <= score <= most)
+
+
+def _is(value: str, title: str, field: str, wanted: str | bool) -> Choice:
+    text = str(wanted).lower() if isinstance(wanted, bool) else wanted
+    return Choice(value, title, field, f"{field}:={text}", lambda found: found == wanted)
+
+
+def _is_some(number: int) -> bool:
+    return number > 0
+
+
 CHOICES: Mapping[str, tuple[Choice, ...]] = {
     "health": (
-        Choice("good", "80 and more", "health_score:>=80"),
-        Choice("fair", "60 to 79", "health_score:>=60 && health_score:<80"),
-        Choice("weak", "40 to 59", "health_score:>=40 && health_score:<60"),
-        Choice("poor", "below 40", "health_score:<40"),
+        _between("good", "80 and more", 80, 100),
+        _between("fair", "60 to 79", 60, 79),
+        _between("weak", "40 to 59", 40, 59),
+        _between("poor", "below 40", 0, 39),
     ),
     "status": (
-        Choice("archived", "archived on PyPI", "project_status:=archived"),
-        Choice("deprecated", "deprecated", "project_status:=deprecated"),
-        Choice("repository-archived", "repository archived", "github_archived:=true"),
-        Choice("vulnerable", "known vulnerabilities", "vulnerabilities:>0"),
-        Choice("yanked", "latest release yanked", "yanked:=true"),
+        _is("archived", "archived on PyPI", "project_status", "archived"),
+        _is("deprecated", "deprecated", "project_status", "deprecated"),
+        _is("repository-archived", "repository archived", "github_archived", True),
+        Choice("vulnerable", "known vulnerabilities", "vulnerabilities", "vulnerabilities:>0", _is_some),
+        _is("yanked", "latest release yanked", "yanked", True),
     ),
 }
 CHOICE_TITLES = {"health": "Health", "status": "Status"}
+#: The fields that choices are about.
+CHOICE_FIELDS = tuple(dict.fromkeys(choice.field for some in CHOICES.values() for choice in some))
 
 #: Name in addresses -> for people, and Typesense's order; "" is the search's own.
 SORTS: Mapping[str, tuple[str, str]] = {
@@ -122,6 +142,10 @@ class Asked:
         now = tuple(v for v in before if v != value) if value in before else (*before, value)
         return replace(self, chosen={**self.chosen, key: now}, page=1)
 
+    def without(self, key: str) -> Asked:
+        """The search without the choices of one kind."""
+        return replace(self, chosen={name: values for name, values in self.chosen.items() if name != key})
+
     def unfiltered(self) -> Asked:
         """The search without its choices."""
         return replace(self, chosen={}, page=1)
@@ -153,7 +177,7 @@ class Asked:
                 yield from (is_value(facet.field, facet.prefix + value) for value in values)
             else:
                 conditions = {choice.value: choice.condition for choice in CHOICES[key]}
-                yield " || ".join(f"({conditions[value]})" for value in values)
+                yield " || ".join(conditions[value] for value in values)
 
 
 def pages(found: int) -> int:

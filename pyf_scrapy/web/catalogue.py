@@ -11,7 +11,8 @@ import math
 import threading
 import time
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
@@ -51,6 +52,7 @@ SUMMARY_FIELDS = (
     "project_status",
     "health_score",
     "github_url",
+    "github_archived",
     "github_stars",
     "download_last_month",
     "vulnerabilities",
@@ -80,10 +82,16 @@ class Row:
 
 @dataclass(frozen=True)
 class Packages:
-    """All packages of a collection at one moment, by normalized name in code point order."""
+    """All packages of a collection at one moment, by normalized name in code point order.
+
+    `needed_by`: which other packages name one in a requirement of their latest release; `of_repository`: the
+    packages of each repository, by its key. Both have what is not empty.
+    """
 
     by_name: Mapping[str, Row]
     names: Sequence[str] = field(default_factory=tuple)
+    needed_by: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    of_repository: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     def after(self, name: str) -> Iterator[Row]:
         """Those that follow a name, in order; "" = all."""
@@ -169,8 +177,44 @@ class _Collection:
                 rows[name] = row_of(found[name])
             else:
                 rows.pop(name, None)
-        self._packages = Packages(rows, sorted(rows))
+        before = self._packages
+        different = {*changed, *(before.by_name.keys() - rows.keys())}
+        self._packages = Packages(
+            rows,
+            sorted(rows),
+            _index(before.needed_by, before.by_name, rows, different, _needs),
+            _index(before.of_repository, before.by_name, rows, different, lambda row: row.repositories),
+        )
         self._states = states
+
+
+def _needs(row: Row) -> Iterator[str]:
+    """What a package requires besides its own extras."""
+    return (name for name in row.requires if name != row.name)
+
+
+def _index(
+    before: Mapping[str, frozenset[str]],
+    old: Mapping[str, Row],
+    new: Mapping[str, Row],
+    different: Iterable[str],
+    values: Callable[[Row], Iterable[str]],
+) -> dict[str, frozenset[str]]:
+    """By value the names of the rows that have it, from what that was before the `different` ones changed."""
+    gone: defaultdict[str, set[str]] = defaultdict(set)
+    come: defaultdict[str, set[str]] = defaultdict(set)
+    for name in different:
+        for rows, names in ((old, gone), (new, come)):
+            if name in rows:
+                for value in values(rows[name]):
+                    names[value].add(name)
+    index = dict(before)
+    for value in gone.keys() | come.keys():
+        if having := (index.get(value, frozenset()) - gone[value]) | come[value]:
+            index[value] = having
+        else:
+            index.pop(value, None)
+    return index
 
 
 def _latest_documents(

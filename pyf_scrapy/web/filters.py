@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import Annotated, Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from pyf_scrapy.metadata.repository_urls import repository_of
+from pyf_scrapy.search.cleaning import MAX_ITEM, MAX_LINE
 from pyf_scrapy.search.queries import MAX_QUERY, normalize
+from pyf_scrapy.web.asked import CHOICES, FACETS, Asked, Choice
 from pyf_scrapy.web.catalogue import Row, folded
 from pyf_scrapy.web.cursors import PATTERN
 from pyf_scrapy.web.specifiers import (
@@ -35,11 +37,18 @@ MAX_ASKED = 100  # names, repositories or specifiers at once
 MAX_LIMIT = 100
 DEFAULT_LIMIT = 20
 _TEXT = 200  # characters
+_MAX_CHOICES = 5  # of one kind
 
 NAME_PATTERN = f"^{NAME}$"
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=_TEXT)]
+#: What a document may have, in one field or as one of several.
+Line = Annotated[str, StringConstraints(min_length=1, max_length=MAX_LINE)]
+Item = Annotated[str, StringConstraints(min_length=1, max_length=MAX_ITEM)]
 Requirement = Annotated[str, StringConstraints(pattern=REQUIREMENT_PATTERN, max_length=_TEXT)]
+
+Health = Literal["good", "fair", "weak", "poor"]
+Status = Literal["archived", "deprecated", "repository-archived", "vulnerable", "yanked"]
 
 Test = Callable[[Row], bool]
 
@@ -55,16 +64,60 @@ class Page(BaseModel):
     )
 
 
-class Filters(Page):
-    """What packages of a list have in common. Of several values of one filter any will do, but all of
-    `keyword`, `classifier` and `depends_on` must hold; all the filters given must hold."""
+class Choices(BaseModel):
+    """Words, and what can be chosen on the pages, under the same names."""
+
+    model_config = ConfigDict(extra="forbid")
 
     q: str | None = Field(
         default=None,
         min_length=1,
         max_length=MAX_QUERY,
-        description="Words, with typo tolerance; the order is then that of relevance.",
+        description="Words, with typo tolerance; a list is then in the order of relevance.",
     )
+    framework: list[Item] = Field(
+        default=[], max_length=_MAX_CHOICES, description="A framework version: `Plone 6.0`."
+    )
+    python: list[Item] = Field(
+        default=[],
+        max_length=_MAX_CHOICES,
+        description="A Python version that its classifiers name: `Python 3.12`.",
+    )
+    licence: Item | None = Field(default=None, description="An SPDX expression.")
+    topic: list[Item] = Field(
+        default=[],
+        max_length=_MAX_CHOICES,
+        description="A classifier that begins with `Topic :: `, without this.",
+    )
+    health: list[Health] = Field(
+        default=[],
+        max_length=_MAX_CHOICES,
+        description="Its score: good from 80 on, fair from 60, weak from 40, poor below.",
+    )
+    status: list[Status] = Field(
+        default=[],
+        max_length=_MAX_CHOICES,
+        description="Archived or deprecated on PyPI, repository archived, known vulnerabilities, or the "
+        "latest release yanked.",
+    )
+
+    def asked(self) -> Asked:
+        """The same as a search of the pages."""
+        chosen = {
+            key: values for key in (*(facet.key for facet in FACETS), *CHOICES) if (values := self.of(key))
+        }
+        return Asked(" ".join((self.q or "").split()), chosen)
+
+    def of(self, key: str) -> tuple[str, ...]:
+        """What is chosen of a facet or kind of choice, each once."""
+        value: str | list[str] | None = getattr(self, key)
+        return tuple(dict.fromkeys([value] if isinstance(value, str) else value or ()))
+
+
+class Filters(Choices, Page):
+    """What packages of a list have in common: all filters that are given hold. Of several values of `name`,
+    `repository`, `specifier`, `health` or `status` any will do; of the others all must hold."""
+
     name: list[Name] = Field(
         default=[], max_length=MAX_ASKED, description="A package, by any spelling of its name (PEP 503)."
     )
@@ -90,16 +143,16 @@ class Filters(Page):
         description="Packages whose latest release installs on this Python (`3.12`), or on any of these "
         "(`>=3.10`). One that says nothing installs on all.",
     )
-    author: Text | None = Field(
+    author: Line | None = Field(
         default=None, description="An author's name or e-mail address, whole; case does not matter."
     )
-    maintainer: Text | None = Field(
+    maintainer: Line | None = Field(
         default=None, description="A maintainer's name or e-mail address, likewise."
     )
-    keyword: list[Text] = Field(
+    keyword: list[Item] = Field(
         default=[], max_length=10, description="A keyword, whole; case does not matter."
     )
-    classifier: list[Text] = Field(
+    classifier: list[Item] = Field(
         default=[], max_length=10, description="A trove classifier; those below it count too."
     )
 
@@ -132,8 +185,9 @@ def _tests(filters: Filters) -> Iterator[Test]:
     if filters.keyword:
         keywords = frozenset(map(folded, filters.keyword))
         yield lambda row: keywords <= row.keywords
+    yield from _chosen(filters)
     if filters.repository:
-        keys = repository_keys(filters.repository)
+        keys = frozenset(map(repository_key, filters.repository))
         yield lambda row: not keys.isdisjoint(row.repositories)
     for classifier in filters.classifier:
         yield _has_classifier(classifier)
@@ -142,6 +196,34 @@ def _tests(filters: Filters) -> Iterator[Test]:
         yield lambda row: admits(row.requires_python, python)
     for text in filters.depends_on:
         yield _depends_on(text)
+
+
+def _chosen(choices: Choices) -> Iterator[Test]:
+    for facet in FACETS:
+        for value in choices.of(facet.key):
+            yield _has(facet.field, facet.prefix + value)
+    for key, all_of_kind in CHOICES.items():
+        if wanted := choices.of(key):
+            yield _fits_one([choice for choice in all_of_kind if choice.value in wanted])
+
+
+def _has(field: str, value: str) -> Test:
+    if field == "classifiers":
+        return lambda row: value in row.classifiers
+    return lambda row: (
+        value == (found := row.shown.get(field)) or (isinstance(found, list) and value in found)
+    )
+
+
+def _fits_one(choices: list[Choice]) -> Test:
+    return lambda row: any(
+        choice.field in row.shown and choice.fits(row.shown[choice.field]) for choice in choices
+    )
+
+
+def passes(row: Row, tests: Iterable[Test]) -> bool:
+    """Whether a package passes all tests."""
+    return all(test(row) for test in tests)
 
 
 def wrong_input(error: Mapping[str, Any]) -> str:
@@ -155,10 +237,10 @@ def wrong_input(error: Mapping[str, Any]) -> str:
     return f"{name}: {error['msg']}"
 
 
-def repository_keys(addresses: list[str]) -> frozenset[str]:
-    """The keys of the repositories that addresses lead to; what leads to none has none."""
-    found = map(repository_of, addresses)
-    return frozenset(repository.key for repository in found if repository is not None)
+def repository_key(address: str) -> str | None:
+    """The key of the repository that an address leads to, None where it leads to none."""
+    repository = repository_of(address)
+    return None if repository is None else repository.key
 
 
 def _has_classifier(classifier: str) -> Test:
@@ -168,4 +250,5 @@ def _has_classifier(classifier: str) -> Test:
 
 def _depends_on(text: str) -> Test:
     name, asked = requirement(text)
-    return lambda row: any(needs(said, asked) for said in row.requires.get(name, ()))
+    # A package that names itself collects its own extras.
+    return lambda row: row.name != name and any(needs(said, asked) for said in row.requires.get(name, ()))

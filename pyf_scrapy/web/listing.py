@@ -13,21 +13,20 @@ from packaging.version import InvalidVersion, Version
 from pyf_scrapy.exceptions import NotFoundError
 from pyf_scrapy.profiles import Profile
 from pyf_scrapy.search.calls import searches
-from pyf_scrapy.search.queries import MAX_PER_PAGE, normalize, search, show
-from pyf_scrapy.web.api_models import DOCUMENT_FIELDS, MATCHING, RELEASE_FIELDS
+from pyf_scrapy.search.queries import MAX_PER_PAGE, normalize, show
+from pyf_scrapy.web.api_documents import DOCUMENT_FIELDS, MATCHING, RELEASE_FIELDS
 from pyf_scrapy.web.catalogue import Catalogue, Row
 from pyf_scrapy.web.cursors import decode_cursor, encode_cursor, query_digest
-from pyf_scrapy.web.filters import Filters, Page, Test
-from pyf_scrapy.web.quoting import all_of, is_one_of, is_value
+from pyf_scrapy.web.filters import Filters, Page, passes
+from pyf_scrapy.web.quoting import all_of, is_value
+from pyf_scrapy.web.relevance import relevant
 from pyf_scrapy.web.site import Site
 from pyf_scrapy.web.specifiers import requirement
 
 ListedField = Literal["authors", "maintainers", "keywords", "classifiers"]
 
-_HITS = 100  # of a search, read at once
-_NAMED = 500  # packages that the search server can be asked for by name
-_MOST_READ = 2_000  # hits that are looked at for one page: others of them may pass no filter
-_DEEPEST = 20_000  # hits after which a search has no further page
+#: What releases are ordered by; no two of a package have the same.
+_ORDER = "version_sortable"
 
 T = TypeVar("T")
 
@@ -54,24 +53,29 @@ def list_packages(site: Site, catalogue: Catalogue, profile: Profile, filters: F
     if filters.specifier:
         matching = _matching_versions(site, profile, known.keys() & (names or ()), filters.specifier)
         tests.append(lambda row: row.name in matching)
+    rows: Sequence[Row]
     if filters.q is not None:
-        rows, found, following = _relevant(site, profile, filters, known, tests)
+        digest = _digest("search", profile, filters)
+        rows, found, following = relevant(site, profile, filters, tests, known, digest)
     else:
         some = packages.after("") if names is None else map(known.__getitem__, sorted(known.keys() & names))
-        passing = [row for row in some if _passes(row, tests)]
+        passing = [row for row in some if passes(row, tests)]
         rows, following = _cut(passing, filters, _digest("packages", profile, filters), lambda row: row.name)
         found = len(passing)
-    return Listing(found, [_shown(row, matching.get(row.name)) for row in rows], following)
+    return Listing(found, [shown_row(row, matching.get(row.name)) for row in rows], following)
 
 
 def list_releases(site: Site, profile: Profile, name: str, page: Page) -> Listing:
     """The releases of a package, the latest first. Raises NotFoundError."""
-    documents = _documents(site, profile, name, fields=RELEASE_FIELDS)
+    documents = _documents(site, profile, name, fields=(_ORDER, *RELEASE_FIELDS))
     digest = _digest(f"releases/{normalize(name)}", profile, page)
-    start = 0 if page.cursor is None else int(decode_cursor(page.cursor, digest, int))
+    start = 0
+    if page.cursor is not None:
+        last = decode_cursor(page.cursor, digest)
+        start = _first(documents, lambda document: document[_ORDER] < last)
     some = documents[start : start + page.limit]
-    end = start + len(some)
-    following = encode_cursor(digest, end) if end < len(documents) else None
+    more = start + len(some) < len(documents)
+    following = encode_cursor(digest, some[-1][_ORDER]) if more else None
     return Listing(len(documents), [shown(document, RELEASE_FIELDS) for document in some], following)
 
 
@@ -87,10 +91,8 @@ def list_values(catalogue: Catalogue, profile: Profile, field: ListedField, page
     return Listing(len(counts), [{"value": value, "packages": number} for value, number in rows], following)
 
 
-def release(site: Site, profile: Profile, name: str, version: str | None = None) -> dict[str, Any]:
-    """All of a release, of the latest one where no version is named. Raises NotFoundError."""
-    if version is None:
-        return shown(_documents(site, profile, name, latest=True)[0], DOCUMENT_FIELDS)
+def release(site: Site, profile: Profile, name: str, version: str) -> dict[str, Any]:
+    """All of a release. Raises NotFoundError."""
     normalized = normalize(name)
     search = {
         "collection": profile.collection,
@@ -106,71 +108,9 @@ def release(site: Site, profile: Profile, name: str, version: str | None = None)
     raise NotFoundError(f"{profile.name} has no release {version[:100]!r} of {name[:100]!r}")
 
 
-def look_up(
-    catalogue: Catalogue, profile: Profile, names: Iterable[str], keys: Iterable[str | None]
-) -> tuple[list[dict[str, Any] | None], list[list[dict[str, Any]]]]:
-    """The packages of these names, and those of each of these repositories, in the order asked for."""
-    packages = catalogue.packages(profile.collection).by_name
-    of_names = [packages.get(normalize(name)) for name in names]
-    wanted = list(keys)
-    by_key: dict[str, list[dict[str, Any]]] = {key: [] for key in wanted if key is not None}
-    if by_key:
-        for name in sorted(packages):
-            for key in packages[name].repositories & by_key.keys():
-                by_key[key].append(_shown(packages[name]))
-    return (
-        [None if row is None else _shown(row) for row in of_names],
-        [by_key[key] if key is not None else [] for key in wanted],
-    )
-
-
 def shown(document: Mapping[str, Any], fields: Iterable[str]) -> dict[str, Any]:
     """Those fields of a document that it has."""
     return {name: document[name] for name in fields if document.get(name) is not None}
-
-
-def _relevant(
-    site: Site, profile: Profile, filters: Filters, packages: Mapping[str, Row], tests: Sequence[Test]
-) -> tuple[Sequence[Row], int, str | None]:
-    """The hits of a search that pass, from the cursor on; how many the words find; the next cursor.
-
-    Where few packages pass, the words are searched in these alone. Where many do, all hits are looked at.
-    """
-    digest = _digest("search", profile, filters)
-    start = 0 if filters.cursor is None else int(decode_cursor(filters.cursor, digest, int))
-    condition = ""
-    if tests:
-        passing = [name for name, row in packages.items() if _passes(row, tests)]
-        if not passing:
-            return [], 0, None
-        if len(passing) <= _NAMED:
-            condition = is_one_of("name_normalized", passing)
-    rows: list[Row] = []
-    position, found = start, 0
-    while position - start < _MOST_READ and position < _DEEPEST:
-        page, skipped = divmod(position, _HITS)
-        result = site.search(
-            lambda client, page=page: search(  # type: ignore[misc]  # bound at once
-                client,
-                profile.collection,
-                filters.q or "",
-                page=page + 1,
-                per_page=_HITS,
-                filter_by=condition,
-                facet_by=(),
-            )
-        )
-        found = result.found
-        for hit in result.rows[skipped:]:
-            row = packages.get(hit["name_normalized"])
-            if row is not None and _passes(row, tests):
-                if len(rows) == filters.limit:
-                    return rows, found, encode_cursor(digest, position)
-                rows.append(row)
-            position += 1
-        if len(result.rows) < _HITS:
-            return rows, found, None
-    return rows, found, encode_cursor(digest, position) if position < _DEEPEST else None
 
 
 def _matching_versions(
@@ -207,17 +147,15 @@ def _is_version(version: str) -> bool:
     return True
 
 
-def _documents(
-    site: Site, profile: Profile, name: str, *, fields: Sequence[str] = (), latest: bool = False
-) -> list[dict[str, Any]]:
+def _documents(site: Site, profile: Profile, name: str, *, fields: Sequence[str]) -> list[dict[str, Any]]:
     """The documents of a package, the latest first. Raises NotFoundError where there is none."""
     found = site.search(
         lambda client: show(
             client,
             profile.collection,
             name,
-            all_versions=not latest,
-            fields=("name_normalized", *fields) if fields else (),
+            all_versions=True,
+            fields=("name_normalized", *fields),
         )
     )
     if not found:
@@ -231,11 +169,16 @@ def _cut(
     """The page of rows, which are in the order of their keys, and the cursor of the next one."""
     start = 0
     if page.cursor is not None:
-        last = decode_cursor(page.cursor, digest, str)
-        start = next((place for place, row in enumerate(rows) if key(row) > str(last)), len(rows))
+        last = decode_cursor(page.cursor, digest)
+        start = _first(rows, lambda row: key(row) > last)
     some = rows[start : start + page.limit]
     more = start + len(some) < len(rows)
     return some, encode_cursor(digest, key(some[-1])) if more else None
+
+
+def _first(rows: Sequence[T], is_behind: Callable[[T], bool]) -> int:
+    """The place of the first row that is behind where a page ended; the end where there is none."""
+    return next((place for place, row in enumerate(rows) if is_behind(row)), len(rows))
 
 
 def _digest(kind: str, profile: Profile, page: Page) -> bytes:
@@ -243,11 +186,8 @@ def _digest(kind: str, profile: Profile, page: Page) -> bytes:
     return query_digest({"kind": kind, "collection": profile.collection, **query})
 
 
-def _passes(row: Row, tests: Iterable[Test]) -> bool:
-    return all(test(row) for test in tests)
-
-
-def _shown(row: Row, matching: list[str] | None = None) -> dict[str, Any]:
+def shown_row(row: Row, matching: list[str] | None = None) -> dict[str, Any]:
+    """A package of a list; `matching`: the versions that a specifier takes."""
     return {**row.shown, MATCHING: matching} if matching is not None else dict(row.shown)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -10,7 +10,7 @@ from pyf_scrapy.metadata.health.explanation import advice, explained
 from pyf_scrapy.profiles import Profile
 from pyf_scrapy.search.cleaning import url
 from pyf_scrapy.web.drawing import Bar, bars
-from pyf_scrapy.web.packages import Document, PackagePage
+from pyf_scrapy.web.packages import Document, Known, by_extra
 from pyf_scrapy.web.readme import shown
 from pyf_scrapy.web.templating import duration
 
@@ -34,13 +34,17 @@ _PERIODS = (
 )
 
 
-def package_values(found: PackagePage, profile: Profile, now: datetime) -> dict[str, Any]:
+def package_values(
+    found: Known, releases: Sequence[Document], profile: Profile, now: datetime
+) -> dict[str, Any]:
     """The values of the template package.html."""
     latest = found.latest
     breakdown = latest.get("health_score_breakdown") or {}
     age = None if found.repository_at is None else max(int(now.timestamp()) - found.repository_at, 0)
     return {
         "p": found,
+        "all_releases": releases,
+        "dependencies": by_extra(found.dependencies),
         "licence": latest.get("license_expression") or latest["license"],
         "marks": list(_marks(latest)),
         "breakdown": breakdown if breakdown.get("points") and breakdown.get("axes") else None,

@@ -1,24 +1,25 @@
-"""One package for its page, from the index and the store."""
+"""All that is known of one package, from the index, the catalogue and the store."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from heapq import nsmallest
 from typing import Any
 
 import typesense
-from packaging.requirements import InvalidRequirement, Requirement
+from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from pyf_scrapy.exceptions import NotFoundError
 from pyf_scrapy.lookup import did_you_mean
 from pyf_scrapy.parsers.records import Role, Vulnerability
 from pyf_scrapy.profiles import Profile
-from pyf_scrapy.search.calls import searches
-from pyf_scrapy.search.queries import LATEST, MAX_PER_PAGE, show
+from pyf_scrapy.search.queries import show
 from pyf_scrapy.store.records import TAKEN_OVER
-from pyf_scrapy.web.quoting import all_of, has_words, is_one_of
+from pyf_scrapy.web.catalogue import Packages, Row
 from pyf_scrapy.web.site import Site
+from pyf_scrapy.web.specifiers import read_requirement
 
 Document = dict[str, Any]
 
@@ -35,40 +36,43 @@ RELEASE_FIELDS = (
     "yanked_reason",
     "partial",
 )
-_DEPENDENT_FIELDS = ("name", "name_normalized", "summary", "health_score", "requires_dist")
-#: Packages that need this one, which are looked at.
+#: Packages that need this one, which are named.
 MOST_DEPENDENTS = 100
 
 
 @dataclass(frozen=True)
 class Dependency:
-    """A requirement: the package it names, the rest of it as text, whether the profile has the package."""
+    """A requirement as it is written: the package it names, the rest of it as text, the extra it is for ("" =
+    none), whether the profile has the package. What cannot be read has its text as its name."""
 
+    text: str
     name: str
-    normalized_name: str
-    wants: str
+    normalized_name: str = ""
+    wants: str = ""
+    extra: str = ""
     is_known: bool = False
 
 
 @dataclass(frozen=True)
 class Dependent:
-    """A package that requires another one, and which of it."""
+    """A package that requires another one: its row, its requirements of it as they are written, and what the
+    first of these says."""
 
-    name: str
-    normalized_name: str
-    summary: str
-    health_score: int | None
+    row: Row
+    requirements: tuple[str, ...]
     wants: str
 
 
 @dataclass(frozen=True)
-class PackagePage:
-    """All that the page of a package shows. `dependencies`: by extra, "" first. `dependents_found` counts
-    those of which `dependents` are the healthiest; `repository_at` is when its forge was asked last."""
+class Known:
+    """What is known of a package besides its older releases.
+
+    `dependents` are the healthiest of the `dependents_found` packages of the profile whose latest release
+    requires it; `repository_at` is when its forge was asked last (epoch seconds).
+    """
 
     latest: Document
-    releases: Sequence[Document]
-    dependencies: dict[str, list[Dependency]]
+    dependencies: list[Dependency]
     dependents: list[Dependent]
     dependents_found: int
     vulnerabilities: list[Vulnerability] = field(default_factory=list)
@@ -76,9 +80,35 @@ class PackagePage:
     repository_at: int | None = None
 
 
-def package_page(site: Site, profile: Profile, name: str) -> PackagePage:
-    """The page of a package by any spelling. Raises NotFoundError, which offers similar names."""
-    return site.search(lambda client: _page(client, site, profile, name))
+def known_package(site: Site, packages: Packages, profile: Profile, name: str) -> Known:
+    """A package of a profile by any spelling; `packages` are those of the profile.
+
+    Raises NotFoundError, which offers similar names.
+    """
+    latest = site.search(lambda client: _latest(client, profile, name))
+    normalized = latest["name_normalized"]
+    needing = _needing(packages, normalized)
+    record = next(site.store.latest_records([normalized]), None)
+    return Known(
+        latest=latest,
+        dependencies=[dependency(text, packages) for text in latest["requires_dist"]],
+        dependents=[
+            _dependent(row, normalized) for row in nsmallest(MOST_DEPENDENTS, needing, key=_unhealthiness)
+        ],
+        dependents_found=len(needing),
+        vulnerabilities=[
+            known for known in (record.vulnerabilities if record else None) or () if not known.withdrawn
+        ],
+        roles=(record.roles if record else None) or (),
+        repository_at=_repository_at(site, normalized),
+    )
+
+
+def releases(site: Site, profile: Profile, name: str) -> list[Document]:
+    """The releases of a package for its page, the latest first."""
+    return site.search(
+        lambda client: show(client, profile.collection, name, all_versions=True, fields=RELEASE_FIELDS)
+    )
 
 
 def latest_document(site: Site, profile: Profile, name: str, fields: Sequence[str]) -> Document:
@@ -89,38 +119,29 @@ def latest_document(site: Site, profile: Profile, name: str, fields: Sequence[st
     return found[0]
 
 
-def parsed(requirement: str) -> tuple[Requirement, str] | None:
-    """A requirement (PEP 508) and the extra that it is for, "" for none; None for one that is none."""
-    try:
-        read = Requirement(requirement)
-    except (InvalidRequirement, RecursionError):
-        return None
-    return read, _extra(read)
+def dependency(text: str, packages: Packages) -> Dependency:
+    """What a requirement says; `packages` are those of the profile."""
+    read = read_requirement(text)
+    if read is None:
+        return Dependency(text, text)
+    name = str(canonicalize_name(read.name))
+    return Dependency(text, read.name, name, _wants(read), _extra(read), name in packages.by_name)
 
 
-def _page(client: typesense.Client, site: Site, profile: Profile, name: str) -> PackagePage:
-    collection = profile.collection
-    found = show(client, collection, name)
+def by_extra(dependencies: Iterable[Dependency]) -> dict[str, list[Dependency]]:
+    """Dependencies by the extra that they are for: first those that are always needed, "" is their key."""
+    grouped: dict[str, list[Dependency]] = {"": []}
+    for one in dependencies:
+        grouped.setdefault(one.extra, []).append(one)
+    return {extra: some for extra, some in grouped.items() if some}
+
+
+def _latest(client: typesense.Client, profile: Profile, name: str) -> Document:
+    found = show(client, profile.collection, name)
     if not found:
-        raise NotFoundError(
-            f"{profile.name} has no package {name[:100]!r}{did_you_mean(client, collection, name)}"
-        )
-    latest = found[0]
-    normalized = latest["name_normalized"]
-    dependents, count = _dependents(client, collection, normalized)
-    record = next(site.store.latest_records([normalized]), None)
-    return PackagePage(
-        latest=latest,
-        releases=show(client, collection, normalized, all_versions=True, fields=RELEASE_FIELDS),
-        dependencies=_dependencies(client, collection, latest["requires_dist"]),
-        dependents=dependents,
-        dependents_found=count,
-        vulnerabilities=[
-            known for known in (record.vulnerabilities if record else None) or () if not known.withdrawn
-        ],
-        roles=(record.roles if record else None) or (),
-        repository_at=_repository_at(site, normalized),
-    )
+        similar = did_you_mean(client, profile.collection, name)
+        raise NotFoundError(f"{profile.name} has no package {name[:100]!r}{similar}")
+    return found[0]
 
 
 def _repository_at(site: Site, normalized_name: str) -> int | None:
@@ -131,89 +152,23 @@ def _repository_at(site: Site, normalized_name: str) -> int | None:
     return None if age is None or age.fetched_at == TAKEN_OVER else age.fetched_at
 
 
-def _dependencies(
-    client: typesense.Client, collection: str, requirements: Iterable[str]
-) -> dict[str, list[Dependency]]:
-    """By extra: those that are always needed first. What is no requirement is shown as it is."""
-    by_extra: dict[str, list[Dependency]] = {"": []}
-    for text in requirements:
-        read = parsed(text)
-        if read is None:
-            by_extra[""].append(Dependency(text, "", ""))
-        else:
-            requirement, extra = read
-            name = canonicalize_name(requirement.name)
-            by_extra.setdefault(extra, []).append(Dependency(requirement.name, name, _wants(requirement)))
-    names = {one.normalized_name for some in by_extra.values() for one in some} - {""}
-    known = set(_known(client, collection, sorted(names)))
-    return {
-        extra: [
-            Dependency(one.name, one.normalized_name, one.wants, one.normalized_name in known) for one in some
-        ]
-        for extra, some in by_extra.items()
-        if some
-    }
+def _needing(packages: Packages, name: str) -> list[Row]:
+    """The packages whose latest release requires this one; a requirement that cannot be read is none."""
+    others = map(packages.by_name.__getitem__, packages.needed_by.get(name, ()))
+    return [row for row in others if any(map(read_requirement, row.requires[name]))]
 
 
-def _known(client: typesense.Client, collection: str, names: Sequence[str]) -> Iterator[str]:
-    """Those of the names that the collection has."""
-    for start in range(0, len(names), MAX_PER_PAGE):
-        some = names[start : start + MAX_PER_PAGE]
-        yield from (
-            hit["document"]["name_normalized"]
-            for hit in searches(
-                client,
-                [
-                    {
-                        "collection": collection,
-                        "q": "*",
-                        "query_by": "name",
-                        "filter_by": all_of((LATEST, is_one_of("name_normalized", some))),
-                        "include_fields": "name_normalized",
-                        "per_page": MAX_PER_PAGE,
-                    }
-                ],
-            )[0]["hits"]
-        )
+def _unhealthiness(row: Row) -> tuple[int, str]:
+    """Sorts the healthiest first; those whose health is not known come last."""
+    return -row.shown.get("health_score", -1), row.name
 
 
-def _dependents(
-    client: typesense.Client, collection: str, normalized_name: str
-) -> tuple[list[Dependent], int]:
-    """The healthiest packages whose latest release requires this one, and how many have its words."""
-    result = searches(
-        client,
-        [
-            {
-                "collection": collection,
-                "q": "*",
-                "query_by": "name",
-                "filter_by": all_of((LATEST, has_words("requires_dist", normalized_name))),
-                "sort_by": "health_score:desc",
-                "include_fields": ",".join(_DEPENDENT_FIELDS),
-                "per_page": MOST_DEPENDENTS,
-            }
-        ],
-    )[0]
-    found = []
-    for hit in result["hits"]:
-        document = hit["document"]
-        for text in document["requires_dist"]:
-            read = parsed(text)
-            # The filter compares words: "plone-api-extra" has those of "plone-api" too.
-            if read is not None and canonicalize_name(read[0].name) == normalized_name:
-                found.append(
-                    Dependent(
-                        document["name"],
-                        document["name_normalized"],
-                        document["summary"],
-                        document.get("health_score"),
-                        _wants(read[0]),
-                    )
-                )
-                break
-    complete = result["found"] <= MOST_DEPENDENTS
-    return found, len(found) if complete else result["found"]
+def _dependent(row: Row, name: str) -> Dependent:
+    """How a package requires another one: what always holds comes before what an extra asks for."""
+    read = {text: one for text in row.requires[name] if (one := read_requirement(text)) is not None}
+    first = min(read.values(), key=lambda one: bool(_extra(one)))
+    extra = f"for [{_extra(first)}]" if _extra(first) else ""
+    return Dependent(row, tuple(read), " ".join(filter(None, (_wants(first), extra))))
 
 
 def _wants(requirement: Requirement) -> str:

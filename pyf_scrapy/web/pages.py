@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from http import HTTPStatus
 from urllib.parse import quote, urlencode
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
-from pyf_scrapy.exceptions import NotFoundError, UsageProblem
+from pyf_scrapy.exceptions import NotFoundError, RequestProblem
 from pyf_scrapy.profiles import Profile
-from pyf_scrapy.search.queries import SearchResult, normalize, search
-from pyf_scrapy.web.asked import CHOICE_TITLES, CHOICES, FACETS, SORTS, TOPICS_ONLY, Asked, pages
+from pyf_scrapy.search.cleaning import MAX_LINE
+from pyf_scrapy.search.queries import MAX_QUERY, SearchResult, normalize, search
+from pyf_scrapy.web.asked import CHOICE_TITLES, CHOICES, SORTS, Asked, pages
+from pyf_scrapy.web.catalogue import TheCatalogue
 from pyf_scrapy.web.drawing import health_badge
+from pyf_scrapy.web.facets import counted_search
 from pyf_scrapy.web.package_values import package_values
-from pyf_scrapy.web.packages import latest_document, package_page
+from pyf_scrapy.web.packages import known_package, latest_document, releases
 from pyf_scrapy.web.quoting import is_value
 from pyf_scrapy.web.security import READING
 from pyf_scrapy.web.site import Site, TheSite
@@ -26,33 +28,13 @@ router = APIRouter(include_in_schema=False)
 
 _FIRST_VALUES = 8  # of a facet; the others are a click away
 _MOST_KEYWORDS = 200
-_LONGEST_NAME = 400  # characters
+_LONGEST_NAME = MAX_LINE  # characters: as long as a document's may be, or their links would lead nowhere
 #: What lists of packages are about: the word in the address -> for people, and the field.
 _LISTS = {
     "author": ("Author", "author"),
     "maintainer": ("Maintainer", "maintainer"),
     "keyword": ("Keyword", "keywords"),
 }
-
-
-@dataclass(frozen=True)
-class Value:
-    """A value to choose; `count` None = not counted."""
-
-    value: str
-    title: str
-    count: int | None
-    chosen: bool
-
-
-@dataclass(frozen=True)
-class Group:
-    """The values of a facet, those that most packages have first."""
-
-    key: str
-    title: str
-    first: list[Value]
-    more: list[Value]
 
 
 @router.api_route("/", methods=READING)
@@ -74,13 +56,14 @@ def results(request: Request, site: TheSite, profile: str) -> Response:
 
 
 @router.api_route("/p/{profile}/packages/{name}", methods=READING)
-def package(request: Request, site: TheSite, profile: str, name: str) -> Response:
+def package(request: Request, site: TheSite, catalogue: TheCatalogue, profile: str, name: str) -> Response:
     """One package; any other spelling leads to the normalized one."""
     found = site.profile(profile)
     if (normalized := normalize(name)) != name:
         return RedirectResponse(f"/p/{quote(profile)}/packages/{quote(normalized, safe='')}", 308)
-    shown = package_page(site, found, name)
-    return page(request, "package.html", profile=found, **package_values(shown, found, site.now()))
+    known = known_package(site, catalogue.packages(found.collection), found, name)
+    values = package_values(known, releases(site, found, name), found, site.now())
+    return page(request, "package.html", profile=found, **values)
 
 
 @router.api_route("/p/{profile}/packages/{name}/badge.svg", methods=READING)
@@ -110,7 +93,7 @@ def listing(request: Request, site: TheSite, profile: str, kind: str) -> Respons
         raise NotFoundError("there is no such page")
     name = " ".join(request.query_params.get("name", "").split())
     if not name or len(name) > _LONGEST_NAME:
-        raise UsageProblem(f"name={name[:40]!r}: give a name of at most {_LONGEST_NAME} characters")
+        raise RequestProblem(f"name={name[:40]!r}: give a name of at most {_LONGEST_NAME} characters")
     title, field = _LISTS[kind]
     number = Asked.from_parameters([("page", request.query_params.get("page", "1"))]).page
     result = site.search(
@@ -135,25 +118,23 @@ def listing(request: Request, site: TheSite, profile: str, kind: str) -> Respons
 
 def error_page(request: Request, status: int, text: str, headers: Mapping[str, str]) -> Response:
     """What a person sees instead of a page."""
-    title = HTTPStatus(status).phrase
-    return page(request, "error.html", status=status, headers=headers, code=status, title=title, text=text)
+    asked = request.path_params
+    return page(
+        request,
+        "error.html",
+        status=status,
+        headers=headers,
+        profile=request.app.state.site.profiles.get(asked.get("profile")),
+        code=status,
+        title=HTTPStatus(status).phrase,
+        text=text,
+        words=asked.get("name", "")[:MAX_QUERY] if status == 404 else "",
+    )
 
 
 def _search(request: Request, site: Site, profile: Profile, template: str) -> Response:
     asked = Asked.from_parameters(request.query_params.multi_items())
-    found = site.search(
-        lambda client: search(
-            client,
-            profile.collection,
-            asked.words,
-            page=asked.page,
-            filter_by=asked.filter_by,
-            sort_by=asked.sort_by,
-            facet_by=[facet.field for facet in FACETS],
-            facet_query=TOPICS_ONLY,
-        )
-    )
-    groups = list(_groups(asked, found))
+    found, groups = counted_search(site, profile, asked)
     base = f"/p/{quote(profile.collection)}/"
     return page(
         request,
@@ -162,6 +143,7 @@ def _search(request: Request, site: Site, profile: Profile, template: str) -> Re
         asked=asked,
         found=found,
         groups=groups,
+        first_values=_FIRST_VALUES,
         titles=_titles(asked),
         said=_said(found, asked.page),
         sorts=SORTS,
@@ -170,22 +152,6 @@ def _search(request: Request, site: Site, profile: Profile, template: str) -> Re
         address=lambda number: f"{base}{asked.on_page(number).query}",
         kept_query=Asked(asked.words, sort=asked.sort).query,
     )
-
-
-def _groups(asked: Asked, found: SearchResult) -> Iterator[Group]:
-    for facet in FACETS:
-        counts = {
-            value.removeprefix(facet.prefix): count
-            for value, count in found.facets.get(facet.field, {}).items()
-            if value.startswith(facet.prefix)
-        }
-        values = [Value(value, value, count, asked.has(facet.key, value)) for value, count in counts.items()]
-        if values:
-            values.sort(key=lambda value: not value.chosen)
-            yield Group(facet.key, facet.title, values[:_FIRST_VALUES], values[_FIRST_VALUES:])
-    for key, choices in CHOICES.items():
-        values = [Value(c.value, c.title, None, asked.has(key, c.value)) for c in choices]
-        yield Group(key, CHOICE_TITLES[key], values, [])
 
 
 def _titles(asked: Asked) -> Mapping[tuple[str, str], str]:

@@ -17,11 +17,9 @@ def is_one_of(field: str, values: Iterable[str]) -> str:
     return f"{field}:=[{','.join(map(filter_value, values))}]"
 
 
-def has_words(field: str, words: str) -> str:
-    """The condition that `field`, a name of ours, has these words."""
-    return f"{field}:{filter_value(words)}"
-
-
 def all_of(conditions: Iterable[str]) -> str:
     """All conditions together; "" for none."""
-    return " && ".join(f"({condition})" for condition in conditions if condition)
+    # Typesense takes a hundred conditions, operators and parentheses: none that are not needed.
+    return " && ".join(
+        f"({condition})" if " || " in condition else condition for condition in conditions if condition
+    )

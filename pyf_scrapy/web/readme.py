@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+
+import lxml.etree
 import lxml.html
 
 from pyf_scrapy.metadata.descriptions import sanitise
@@ -11,6 +15,11 @@ from pyf_scrapy.search.cleaning import UNWANTED
 _TOP = 3
 _HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
 _LANDMARKS = ("main", "nav", "header", "footer", "aside")
+#: Levels of nesting that are kept. lxml's own bound would end the README there; without one, a README of tags
+#: alone would take minutes.
+_MOST_LEVELS = 200
+#: Of elements and attributes that are known here; a tree has not all that a parser takes for one.
+_NAME = re.compile("[a-z][a-z0-9-]*")
 
 
 def shown(html: str) -> str:
@@ -18,11 +27,11 @@ def shown(html: str) -> str:
 
     It comes in a <div>. Images become links, so that nobody is told who reads the page; headings follow those
     of the page, one level after the other, so that a screen reader can go through them; empty headings and
-    links go.
+    links go. What is nested deeper than anybody means stays, without its tags.
     """
     if not html.strip():
         return ""
-    tree = lxml.html.fragment_fromstring(UNWANTED.sub("\ufffd", html), create_parent="div")
+    tree = _parse(UNWANTED.sub("\ufffd", html))
     _replace_images(tree)
     _settle_headings(tree)
     for element in tree.iter(*_LANDMARKS):
@@ -34,6 +43,39 @@ def shown(html: str) -> str:
         if not (cell.text_content() or "").strip():
             cell.tag = "td"
     return sanitise(lxml.html.tostring(tree, encoding="unicode", with_tail=False))
+
+
+class _Shallow:
+    """Builds the tree of what a parser finds, without the tags that are too deep."""
+
+    def __init__(self) -> None:
+        self._builder = lxml.etree.TreeBuilder(element_factory=lxml.html.html_parser.makeelement)
+        self._is_kept: list[bool] = []  # of the elements that are open
+
+    def start(self, tag: str, attributes: Mapping[str, str]) -> None:
+        self._is_kept.append(len(self._is_kept) < _MOST_LEVELS and bool(_NAME.fullmatch(tag)))
+        if self._is_kept[-1]:
+            self._builder.start(
+                tag, {name: text for name, text in attributes.items() if _NAME.fullmatch(name)}
+            )
+
+    def end(self, tag: str) -> None:
+        if self._is_kept.pop():
+            self._builder.end(tag)
+
+    def data(self, text: str) -> None:
+        self._builder.data(text)
+
+    def close(self) -> lxml.html.HtmlElement:
+        return self._builder.close()
+
+
+def _parse(html: str) -> lxml.html.HtmlElement:
+    """The tree of a fragment, in a <div>."""
+    parser = lxml.html.HTMLParser(target=_Shallow(), huge_tree=True)
+    tree = lxml.etree.fromstring(f"<html><body>{html}", parser=parser)
+    tree.tag = "div"  # what is left of the body inside, `sanitise` takes out
+    return tree
 
 
 def _replace_images(tree: lxml.html.HtmlElement) -> None:

@@ -16,6 +16,7 @@ from pyf_scrapy.replication.client import MEDIA_TYPE
 from pyf_scrapy.replication.compression import compressed
 from pyf_scrapy.replication.cursors import LONGEST, Cursor
 from pyf_scrapy.replication.source import Source
+from pyf_scrapy.web.described import COMMON, MISSING, Responses, problem
 from pyf_scrapy.web.security import Message, Receive, Scope, Send
 from pyf_scrapy.web.site import Site, TheSite
 
@@ -25,18 +26,24 @@ router = APIRouter(tags=["replication"])
 _READING = 60.0
 
 _PROBLEM = "application/problem+json"
-_LINES: dict[int | str, dict[str, Any]] = {
+#: What a cursor looks like, for the description.
+_CURSOR = (
+    "^1\\.[0-9a-f]{1,32}\\.(?:-|[0-9a-f]{16})\\.[sc]\\.[0-9]{1,18}\\.[0-9]{1,18}\\.(?:-|[0-9a-f]{16})"
+    "\\.(?:~|[a-z0-9-]{0,255})$"
+)
+_LINES: Responses = {
+    **COMMON,
+    **MISSING,
     200: {
         "description": "JSON lines, compressed with gzip: `head`, then pages of `project`, `gone` and "
         "`event` lines, each with a `page` line at its end that has the cursor to resume at. The last one is "
         "`done`; a stream without it was cut off.",
         "content": {MEDIA_TYPE: {"schema": {"type": "string"}}},
     },
-    409: {
-        "description": "The cursor is of another store, of an older state of it, or of other profiles: begin "
-        "without a cursor.",
-        "content": {_PROBLEM: {"schema": {"type": "object"}}},
-    },
+    409: problem(
+        "The cursor is of another store, of an older state of it, or of other profiles: begin without one."
+    ),
+    429: problem("Too many requests, or streams at once; Retry-After says when again.", or_text=True),
 }
 
 Profiles = Annotated[
@@ -48,8 +55,14 @@ Profiles = Annotated[
     ),
 ]
 Place = Annotated[
-    str | None, Query(max_length=LONGEST, description="What the last whole page ended with; without: all")
+    str | None,
+    Query(
+        max_length=LONGEST,
+        description="What the last whole page ended with; without: all",
+        json_schema_extra={"pattern": _CURSOR},
+    ),
 ]
+Facts = Annotated[bool, Query(description="Whether the projects that changed follow, as they are now")]
 
 
 @router.get("/replicate", responses=_LINES, response_class=StreamingResponse)
@@ -64,7 +77,7 @@ def replicate(site: TheSite, profile: Profiles = None, cursor: Place = None) -> 
 
 
 @router.get("/changes", responses=_LINES, response_class=StreamingResponse)
-def changes(site: TheSite, since: Place = None, profile: Profiles = None, facts: bool = False) -> Response:
+def changes(site: TheSite, since: Place = None, profile: Profiles = None, facts: Facts = False) -> Response:
     """What happened since a cursor, in the order in which it did: created, released, removed, yanked,
     unyanked, archived, quarantined, vanished, recreated, owners_changed, advisory, score_moved and others.
 

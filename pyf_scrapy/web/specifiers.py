@@ -73,7 +73,7 @@ def needs(package_says: str, asked: SpecifierSet) -> bool:
 
     One that names an address instead of versions may be met by any. Markers and extras do not matter.
     """
-    own = _requirement(package_says)
+    own = read_requirement(package_says)
     return own is not None and (own.url is not None or _meet(str(own.specifier), str(asked)))
 
 
@@ -92,8 +92,9 @@ def _specifier(text: str) -> SpecifierSet | None:
 
 
 @lru_cache(maxsize=16_384)
-def _requirement(text: str) -> Requirement | None:
+def read_requirement(text: str) -> Requirement | None:
+    """A requirement as a package writes it; None for what is none."""
     try:
         return Requirement(text[:_MOST_TEXT])
-    except InvalidRequirement:
+    except (InvalidRequirement, RecursionError):
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
@@ -15,20 +16,30 @@ from pyf_scrapy.search.cleaning import url
 from pyf_scrapy.web.drawing import band
 from pyf_scrapy.web.static import address
 
+_PARTS = re.compile(r"(?<=[._-])(?=[^._-])")
+
 
 def duration(seconds: float) -> str:
     """A time that has passed, as people say it: "3 days", "2 hours", "40 seconds"."""
     for unit, length in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
         if seconds >= 2 * length or (unit == "day" and seconds >= length):
-            number = int(seconds // length)
-            return f"{number:,} {unit}{'' if number == 1 else 's'}"
-    number = int(seconds)
-    return f"{number} second{'' if number == 1 else 's'}"
+            return counted(int(seconds // length), unit)
+    return counted(int(seconds), "second")
 
 
 def cut(text: str, length: int) -> str:
     """At most so many characters of a text."""
     return text if len(text) <= length else f"{text[: length - 1].rstrip()}…"
+
+
+def counted(number: int, one: str, many: str = "") -> str:
+    """A number of things: "1 star", "1,200 stars"."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def parts(name: str) -> list[str]:
+    """A name in pieces that end with its dots, dashes and underscores, where a narrow screen may break it."""
+    return _PARTS.split(name)
 
 
 def _number(value: int) -> str:
@@ -65,11 +76,13 @@ _ENVIRONMENT = Environment(
 )
 _ENVIRONMENT.filters |= {
     "band": band,
+    "counted": counted,
     "cut": cut,
     "day": day,
     "duration": duration,
     "minute": minute,
     "number": _number,
+    "parts": parts,
     "path": _path,
     "remarks": _remarks,
     "share": _share,

@@ -13,7 +13,7 @@ import pytest
 
 from pyf_scrapy.parsers.records import RepositoryRecord
 from pyf_scrapy.store import RepositoryFacts, RepositoryLink
-from pyf_scrapy.web import listing
+from pyf_scrapy.web import relevance
 from pyf_scrapy.web.api import MAX_BODY
 from tests.web.filling import PLONE, Filled, crawl, released
 from tests.web.violations import violations
@@ -182,13 +182,13 @@ async def test_hits_are_filtered_one_by_one_where_very_many_packages_pass(
     """They cannot all be named to the search server."""
     query = {"q": "plone", "requires_python": "3.12"}
     named = await found(served, **query)
-    monkeypatch.setattr(listing, "_NAMED", 0)
-    monkeypatch.setattr(listing, "_HITS", 7)
+    monkeypatch.setattr(relevance, "_NAMED", 0)
+    monkeypatch.setattr(relevance, "_HITS", 7)
     assert await found(served, **query) == named
     assert await all_pages(served, f"{API}/packages", "packages", {**query, "limit": 3}) == named
-    monkeypatch.setattr(listing, "_MOST_READ", 14)
+    monkeypatch.setattr(relevance, "_MOST_READ", 14)
     assert await all_pages(served, f"{API}/packages", "packages", {**query, "limit": 30}) == named
-    monkeypatch.setattr(listing, "_DEEPEST", 7)
+    monkeypatch.setattr(relevance, "_DEEPEST", 7)
     assert len(await all_pages(served, f"{API}/packages", "packages", query)) <= 7
 
 
@@ -209,9 +209,12 @@ async def test_a_package_is_shown_with_all_that_is_known(served: Filled) -> None
     shown = answer.json()
     assert (shown["name"], shown["version"], shown["is_latest"]) == ("Pyf.Base", "2.0", True)
     document = served.place.documents("plone")["pyf-base==2.0"]
-    assert {name: document[name] for name in shown if name in document} | {
-        "health_score_last_calculated": shown["health_score_last_calculated"]
-    } == shown
+    of_the_document = {name: value for name, value in shown.items() if name in document}
+    assert {name: document[name] for name in of_the_document} == of_the_document
+    assert shown.keys() - document.keys() == {
+        *("roles", "advisories", "dependencies", "dependents", "dependents_found"),
+        "health_score_last_calculated",  # `documents` leaves it out
+    }
     older = (await get(served, f"{API}/packages/pyf-base/releases/2.1")).json()
     assert (older["version"], older["yanked"]) == ("2.1", True)
     assert older["urls"][0]["digests"]["sha256"]
@@ -381,6 +384,36 @@ class TestNews:
         following = await get(served, f"{API}/packages", params={"limit": 5, "cursor": first["next"]})
         assert [row["name"] for row in following.json()["packages"]] == whole[5:10]
         assert (await names(served))[0] == "aaa-first"
+
+    async def test_a_search_goes_on_behind_the_package_where_it_was(self, served: Filled) -> None:
+        """By number, the package that a new one pushed onto the next page would come twice."""
+        served.replica.event(*(released(f"zetaword.part{number}", "1.0", new=True) for number in range(5)))
+        await crawl(served.place)
+        whole = await names(served, q="zetaword")
+        query = {"q": "zetaword", "limit": 2}
+        first = (await get(served, f"{API}/packages", params=query)).json()
+        served.replica.event(released("zetaword", "1.0", new=True))
+        await crawl(served.place)
+        assert (await names(served, q="zetaword"))[0] == "zetaword"
+        query["cursor"] = first["next"]
+        following = (await get(served, f"{API}/packages", params=query)).json()
+        assert [row["name"] for row in following["packages"]] == whole[2:4]
+        served.replica.event({"event": "delete-project", "project": whole[1]})
+        await crawl(served.place)
+        assert (await get(served, f"{API}/packages", params=query)).status_code == 200
+
+    async def test_releases_go_on_behind_the_one_where_they_were(self, served: Filled) -> None:
+        name = "pyf-releases"
+        served.replica.event(released(name, "1.0.0", new=True), released(name, "2.0"), released(name, "1.0"))
+        await crawl(served.place)
+        path = f"{API}/packages/{name}/releases"
+        pages = await all_pages(served, path, "releases", {"limit": 1})
+        assert [row["version"] for row in pages] == ["2.0", "1.0.0", "1.0"]
+        cursor = (await get(served, f"{path}?limit=1")).json()["next"]
+        served.replica.event(released(name, "3.0"))
+        await crawl(served.place)
+        following = (await get(served, f"{path}?limit=1&cursor={cursor}")).json()
+        assert [row["version"] for row in following["releases"]] == ["1.0.0"]
 
     async def test_new_changed_and_removed_packages(self, served: Filled) -> None:
         before = (await get(served, f"{API}/packages?limit=100")).headers["etag"]

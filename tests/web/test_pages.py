@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
@@ -10,7 +11,8 @@ import lxml.html
 import pytest
 from packaging.utils import canonicalize_name
 
-from pyf_scrapy.web.asked import SORTS, Asked
+from pyf_scrapy.dates import minute
+from pyf_scrapy.web.asked import CHOICES, SORTS, Asked
 from tests.web.asking import Client
 from tests.web.world import EVIL_NAME, YANK_REASON, World
 
@@ -84,6 +86,45 @@ class TestSearching:
         page = get("/p/plone/")
         for key in ("framework", "python", "licence", "topic", "health", "status"):
             assert f"{key}=" in page, key
+
+    @pytest.mark.parametrize("key", ["health", "status"])
+    def test_states_and_bands_of_health_say_how_many_packages_they_leave(
+        self, get: Get, client: Client, key: str
+    ) -> None:
+        facets = client.get("/api/v1/profiles/plone/facets").json()["facets"]
+        told = {one["value"]: one["packages"] for f in facets if f["key"] == key for one in f["values"]}
+        assert any(told.values())
+        counts = f"[aria-labelledby=group-{key}] .n"
+        assert texts(get("/p/plone/"), counts) == [str(number) for number in told.values()]
+        for value, number in told.items():
+            narrowed = get("/p/plone/", **{key: value})
+            said = f"{number} package" if number else "No package found."
+            assert texts(narrowed, ".count")[0].startswith(said), value
+            # Any of them will do, so that the others still say what they have.
+            assert texts(narrowed, counts) == [str(number) for number in told.values()]
+
+    def test_what_would_find_nothing_is_no_link_and_what_finds_nothing_says_what_may(self, get: Get) -> None:
+        page = get("/p/plone/")
+        none = texts(page, ".choices .none")
+        assert none
+        assert all(text.endswith(" 0") for text in none)
+        (way,) = tree(get("/p/plone/", q="xyzzyqqq", health="good")).cssselect(".found p a")
+        assert (way.text, way.get("href")) == (
+            "Search “xyzzyqqq” without the choices",
+            "/p/plone/?q=xyzzyqqq",
+        )
+        assert "other words" in texts(get("/p/plone/", q="xyzzyqqq"), ".found p")[1]
+
+    def test_as_much_can_be_chosen_as_is_allowed(self, client: Client) -> None:
+        """The search server refuses a filter of more than a hundred parts."""
+        kinds: dict[str, Any] = {
+            key: [f"{key} {n}" for n in range(5)] for key in ("framework", "python", "topic")
+        }
+        kinds |= {key: [choice.value for choice in choices] for key, choices in CHOICES.items()}
+        everything = {"q": "plone 4 plone 5 plone 6", "licence": "MIT", **kinds}
+        assert client.get("/api/v1/profiles/plone/facets", params=everything).json()["found"] == 0
+        many = {"q": "plone 4 plone 5 plone 6", "framework": [f"Plone {n}" for n in range(20)]}
+        assert client.get("/p/plone/", params=many).status_code == 200
 
     def test_two_values_of_a_facet_must_both_be_true(self, get: Get, latest: dict[str, Any]) -> None:
         chosen = {"Plone 5.2", "Plone 6.0"}
@@ -164,6 +205,12 @@ class TestPackage:
         assert answer.status_code == 404
         assert latest[name]["name"] in answer.text
 
+    def test_what_is_not_there_can_be_searched_in_the_same_profile(self, client: Client) -> None:
+        page = client.get("/p/django/packages/nosuch", headers={"accept": "text/html"})
+        assert page.status_code == 404
+        (link,) = tree(page.text).cssselect("main a")
+        assert (link.text, link.get("href")) == ("Search “nosuch”", "/p/django/?q=nosuch")
+
     def test_all_releases_are_listed_newest_first_with_why_they_were_yanked(
         self, get: Get, world: World
     ) -> None:
@@ -212,6 +259,34 @@ class TestPackage:
         assert f"{latest[name]['download_last_month']:,} in the last month" in page
         assert len(tree(page).cssselect(".bars svg")) == 3
 
+    def test_programs_get_all_that_the_page_shows(
+        self, get: Get, client: Client, latest: dict[str, dict[str, Any]]
+    ) -> None:
+        seen: Counter[str] = Counter()
+        for name in list(latest)[:25]:
+            page = get(f"/p/plone/packages/{name}")
+            answer = client.get(f"/api/v1/profiles/plone/packages/{name}").json()
+            people = texts(page, "#people ~ dl dd")
+            assert all(role["user"] in people for role in answer["roles"])
+            for section, found in (
+                ("needs", [one["name_normalized"] for one in answer["dependencies"] if one["in_profile"]]),
+                ("needed", [one["name_normalized"] for one in answer["dependents"]]),
+            ):
+                links = tree(page).cssselect(f"#{section} ~ ul a, #{section} ~ details a")
+                assert sorted(a.get("href").rpartition("/")[2] for a in links) == sorted(found)
+                seen[section] += len(found)
+            assert texts(page, "#needed .n") == [str(answer["dependents_found"])]
+            if "repository_fetched_at" in answer:
+                assert str(minute(answer["repository_fetched_at"])) in texts(page, "#repository ~ .small")[0]
+            remedies = answer["health_score_breakdown"]["remedies"]
+            shown = texts(page, ".advice li")
+            assert len(shown) == len(remedies)
+            assert all(one["remedy"] in text for one, text in zip(remedies, shown, strict=True))
+            for key in ("roles", "repository_fetched_at"):
+                seen[key] += bool(answer.get(key))
+            seen["remedies"] += len(remedies)
+        assert all(seen.values()), f"the packages have all of it: {seen}"
+
     def test_the_badge_shows_the_score(self, client: Client, latest: dict[str, Any]) -> None:
         name, document = next(iter(latest.items()))
         answer = client.get(f"/p/plone/packages/{name}/badge.svg")
@@ -240,7 +315,7 @@ class TestLists:
         assert f"{count} package" in texts(get(link.get("href")), ".count")[0]
 
     @pytest.mark.parametrize(
-        "path", ["/p/plone/author", "/p/plone/author?name=%20", f"/p/plone/keyword?name={'x' * 401}"]
+        "path", ["/p/plone/author", "/p/plone/author?name=%20", f"/p/plone/keyword?name={'x' * 2_001}"]
     )
     def test_a_list_of_nobody_is_refused(self, client: Client, path: str) -> None:
         assert client.get(path).status_code == 400

@@ -139,6 +139,18 @@ class TestReadme:
     def test_an_empty_heading_of_a_table_is_a_cell(self) -> None:
         assert "<td></td>" in shown("<table><tr><th></th><th>a</th></tr></table>")
 
+    def test_what_is_nested_deeply_is_there_to_its_end(self) -> None:
+        """lxml would stop at the 256th level, and all that follows would be lost."""
+        deep = f"{'<blockquote>' * 300}<p>a <b>deep</b> word</p>{'</blockquote>' * 300}<h2>The end</h2>"
+        html = shown(f"<p>first</p>{deep}")
+        assert html.startswith("<div><p>first</p>")
+        assert "a deep word" in html
+        assert html.endswith("<h3>The end</h3></div>")
+        assert len(shown("<h1>" * 100_000)) < 100_000, "and nobody waits for one that is nothing but tags"
+
+    def test_what_no_tree_can_name_is_left_out(self) -> None:
+        assert shown("<a'b>one</a'b> <p x'y=1>two</p>") == "<div>one <p>two</p></div>"
+
     def test_nothing_is_nothing(self) -> None:
         assert shown(" ") == ""
 

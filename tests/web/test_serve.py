@@ -20,11 +20,12 @@ from pyf_scrapy.exceptions import PyfError, SearchError, UsageProblem
 from pyf_scrapy.profiles import load_profiles
 from pyf_scrapy.search.keys import delete_key, list_keys
 from pyf_scrapy.web.asked import Asked
+from pyf_scrapy.web.catalogue import Packages
 from pyf_scrapy.web.drawing import badge, band, bars, health_badge
-from pyf_scrapy.web.packages import parsed
+from pyf_scrapy.web.packages import dependency
 from pyf_scrapy.web.serving import serve
 from pyf_scrapy.web.site import Site, opened_site
-from pyf_scrapy.web.templating import cut, duration
+from pyf_scrapy.web.templating import counted, cut, duration, parts
 from tests.commands.world import run_in
 from tests.conftest import kill_server
 from tests.web.asking import Client
@@ -158,6 +159,13 @@ class TestSmallParts:
     def test_times_are_said_as_people_say_them(self, seconds: int, said: str) -> None:
         assert duration(seconds) == said
 
+    def test_one_thing_is_not_several(self) -> None:
+        assert [counted(1, "star"), counted(1_200, "star")] == ["1 star", "1,200 stars"]
+        assert counted(0, "known vulnerability", "known vulnerabilities") == "0 known vulnerabilities"
+
+    def test_names_are_broken_behind_their_separators_only(self) -> None:
+        assert parts("collective.easy_form--x-") == ["collective.", "easy_", "form--", "x-"]
+
     def test_long_texts_are_cut(self) -> None:
         assert cut("abc", 3) == "abc"
         assert cut("abcd", 3) == "ab…"
@@ -172,12 +180,11 @@ class TestSmallParts:
         ],
     )
     def test_a_requirement_belongs_to_its_extra(self, text: str, extra: str) -> None:
-        read = parsed(text)
-        assert read is not None
-        assert read[1] == extra
+        assert dependency(text, Packages({})).extra == extra
 
-    def test_what_is_no_requirement_is_none(self) -> None:
-        assert parsed("<script>") is None
+    def test_what_is_no_requirement_is_shown_as_it_is(self) -> None:
+        shown = dependency("<script>", Packages({}))
+        assert (shown.name, shown.normalized_name, shown.is_known) == ("<script>", "", False)
 
     @given(
         st.lists(
