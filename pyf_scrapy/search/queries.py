@@ -1,15 +1,18 @@
 """Searching packages: the defaults as data, one row per package, and all releases of one package.
 
-A package is searched by what its latest release says. Where a query names a framework version ("gallery plone
-5.2"), the newest release for that version is searched too, and packages that claim it come first.
+A package is searched by what its latest release says. That is one document, so nothing is grouped, which would
+cost Typesense more than the search itself. Where a query names a framework version ("gallery plone 5.2"), the
+newest release for that version is searched too, and packages that claim it come first.
 """
 
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 import typesense
 
@@ -50,6 +53,8 @@ QUERY_FIELDS = (
 )
 FACETS = ("framework_versions", "python_versions")
 LATEST = "is_latest:true"
+#: For searches in which a package has several documents.
+GROUPED: dict[str, Any] = {"group_by": "name_normalized", "group_limit": 1}
 #: After the preferences of a query.
 ORDER = "_text_match:desc,health_score:desc"
 PER_PAGE = 20
@@ -81,6 +86,20 @@ _NUMBERS = re.compile(r"[0-9]+(?:\.[0-9]+)*")
 _AFTER_COLON = re.compile(r":\s*\([\s(]*")
 
 
+_REMEMBERED = 60.0  # seconds
+
+
+class _Known(NamedTuple):
+    """The framework versions of a collection; they hold until that moment of the monotonic clock."""
+
+    versions: tuple[str, ...]
+    until: float
+
+
+#: By the client that has asked, and collection.
+_remembered: WeakKeyDictionary[typesense.Client, dict[str, _Known]] = WeakKeyDictionary()
+
+
 @dataclass(frozen=True)
 class SearchResult:
     """One page of packages. `found` counts packages on all pages; `facets`: field -> value -> packages."""
@@ -108,8 +127,6 @@ def search_defaults() -> dict[str, Any]:
         "sort_by": ORDER,
         "facet_by": ",".join(FACETS),
         "max_facet_values": MAX_FACET_VALUES,
-        "group_by": "name_normalized",
-        "group_limit": 1,
         "include_fields": ",".join(ROW_FIELDS),
         "per_page": PER_PAGE,
     }
@@ -146,11 +163,13 @@ def search(
     else:
         scope = " || ".join([LATEST, *_claims(versions)])
         order = f"{_preferences(query, versions)}{ORDER}"
+    grouped = all_releases or bool(versions)
     filters = [f"({part})" for part in (scope, filter_by) if part]
     result = searches(
         client,
         [
             search_defaults()
+            | (GROUPED if grouped else {})
             | {
                 "collection": collection,
                 "q": query or "*",
@@ -163,12 +182,12 @@ def search(
             }
         ],
     )[0]
-    hits = [group["hits"][0]["document"] for group in result["grouped_hits"]]
+    hits = [group["hits"][0] for group in result["grouped_hits"]] if grouped else result["hits"]
     return SearchResult(
         found=result["found"],
         page=page,
         per_page=per_page,
-        rows=[{name: document.get(name) for name in ROW_FIELDS} for document in hits],
+        rows=[{name: hit["document"].get(name) for name in ROW_FIELDS} for hit in hits],
         facets=_facets(result),
     )
 
@@ -238,9 +257,19 @@ def _is_named(value: str, words: Sequence[str], place: int) -> bool:
 
 
 def _named_versions(client: typesense.Client, collection: str, query: str) -> list[str]:
-    if not any(map(str.isdigit, query)):
+    if not any(map(_NUMBERS.fullmatch, _WORD.findall(query))):
         return []
-    known = searches(
+    return versions_named(query, _known_versions(client, collection))
+
+
+def _known_versions(client: typesense.Client, collection: str) -> Sequence[str]:
+    """The framework versions that packages claim. They are remembered for a while: to count them costs as
+    much as ten searches, and new ones are rare."""
+    remembered = _remembered.setdefault(client, {})
+    now = time.monotonic()
+    if collection in remembered and now < remembered[collection].until:
+        return remembered[collection].versions
+    found = searches(
         client,
         [
             {
@@ -253,7 +282,9 @@ def _named_versions(client: typesense.Client, collection: str, query: str) -> li
             }
         ],
     )[0]
-    return versions_named(query, _facets(known).get("latest_for", ()))
+    versions = tuple(_facets(found).get("latest_for", ()))
+    remembered[collection] = _Known(versions, now + _REMEMBERED)
+    return versions
 
 
 def _preferences(query: str, versions: Sequence[str]) -> str:
