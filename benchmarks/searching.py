@@ -19,8 +19,7 @@ from pyf_scrapy.search.queries import filter_value, normalize, search
 
 CONNECTIONS = 16
 
-#: Kind of query -> its share; what the kinds are, `_query` says. All are grouped by package, with two facets,
-#: for the latest releases.
+#: Kind of query -> its share; what the kinds are, `_query` says. All have one row a package and two facets.
 MIX = {"word": 0.3, "name": 0.15, "beginning": 0.15, "typo": 0.1, "version": 0.15, "filter": 0.1, "all": 0.05}
 
 PYTHONS = ("Python 3.10", "Python 3.11", "Python 3.12")

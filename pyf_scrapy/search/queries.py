@@ -1,8 +1,8 @@
 """Searching packages: the defaults as data, one row per package, and all releases of one package.
 
-A package is searched by what its latest release says. That is one document, so nothing is grouped, which would
-cost Typesense more than the search itself. Where a query names a framework version ("gallery plone 5.2"), the
-newest release for that version is searched too, and packages that claim it come first.
+A package is searched by what its latest release says: one document, so there is nothing to group, which
+costs Typesense more than the search itself. Where a query names a framework version ("gallery plone 5.2"),
+the newest release for that version is searched too, and packages that claim it come first.
 """
 
 from __future__ import annotations
