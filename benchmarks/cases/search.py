@@ -108,7 +108,9 @@ class Search(Case):
 
     def setup(self) -> None:
         self._fill()
-        self._searcher = Searcher(self.bench, _COLLECTION, self.stack)
+        self._settle()
+        self._client = self.stack.enter_context(self.bench.connection()).client
+        self._searcher = Searcher(self._client, _COLLECTION)
         self._round = dict.fromkeys(self.contenders, 0)
 
     def _fill(self) -> None:
@@ -131,6 +133,14 @@ class Search(Case):
                     require("documents stored", answers.count(None), len(batch))
         self._fill_rate = len(originals) * _COPIES / (time.perf_counter() - begun)
         require("documents in the index", self.bench.indexed(_COLLECTION), packages * RELEASES * _COPIES)
+
+    def _settle(self) -> None:
+        """Waits until the search server has put away what it got."""
+        for _ in range(30):
+            before = self.bench.typesense_cpu()
+            time.sleep(1)
+            if self.bench.typesense_cpu() - before < 0.1:
+                return
 
     def run(self, contender: str) -> Figures:
         seed = self._round[contender] = self._round[contender] + 1
@@ -164,9 +174,8 @@ class Search(Case):
     def _variant(self, query: Query, changes: dict[str, Any]) -> int:
         wanted = search_defaults() | {"filter_by": LATEST, "sort_by": ORDER} | changes
         parameters = {name: value for name, value in wanted.items() if value is not None}
-        with self._searcher.client() as client:
-            result = searches(client, [parameters | {"collection": _COLLECTION, "q": query.text or "*"}])[0]
-        return int(result["found"])
+        parameters |= {"collection": _COLLECTION, "q": query.text or "*"}
+        return int(searches(self._client, [parameters])[0]["found"])
 
     def claims(self, rounds: Rounds) -> list[Claim]:
         found = medians(rounds[OFFERED])

@@ -182,12 +182,13 @@ def search(
             }
         ],
     )[0]
-    hits = [group["hits"][0] for group in result["grouped_hits"]] if grouped else result["hits"]
+    # Typesense 0.24.1 may, very rarely, show a group without hits.
+    groups = [group["hits"][:1] for group in result["grouped_hits"]] if grouped else [result["hits"]]
     return SearchResult(
         found=result["found"],
         page=page,
         per_page=per_page,
-        rows=[{name: hit["document"].get(name) for name in ROW_FIELDS} for hit in hits],
+        rows=[{name: hit["document"].get(name) for name in ROW_FIELDS} for hits in groups for hit in hits],
         facets=_facets(result),
     )
 

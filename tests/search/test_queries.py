@@ -96,6 +96,20 @@ def test_what_older_releases_say_is_grouped_and_what_the_latest_say_needs_no_gro
         assert asked[-1]["group_by"] == "name_normalized"
 
 
+def test_a_group_without_hits_costs_no_other_row(
+    client: typesense.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seen on Typesense 0.24.1 in one of a thousand grouped searches of a large index."""
+    whole = search(client, ALIAS, "gallery", all_releases=True)
+
+    def with_an_empty_one(client: typesense.Client, queries_: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        (result,) = searches(client, queries_)
+        return [result | {"grouped_hits": [{"group_key": [""], "hits": []}, *result["grouped_hits"]]}]
+
+    monkeypatch.setattr(queries, "searches", with_an_empty_one)
+    assert search(client, ALIAS, "gallery", all_releases=True) == whole
+
+
 def test_framework_versions_are_asked_for_once_a_minute_and_only_for_numbers(
     typesense_server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
