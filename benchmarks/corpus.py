@@ -43,12 +43,12 @@ def copies(originals: Sequence[bytes], count: int) -> Iterator[list[bytes]]:
     The next ones are made in a process of its own meanwhile.
     """
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-        following = pool.submit(_copies, originals, 0)
-        for number in range(1, count + 1):
+        following = pool.submit(_copy, originals, 0)
+        for number in range(1, count):
             lines = following.result()
-            if number < count:
-                following = pool.submit(_copies, originals, number)
+            following = pool.submit(_copy, originals, number)
             yield lines
+        yield following.result()
 
 
 def lengthened(document: dict[str, Any], others: str, number: int) -> dict[str, Any]:
@@ -86,7 +86,7 @@ def copied(document: dict[str, Any], number: int, words: Words) -> dict[str, Any
     }
 
 
-def _copies(originals: Sequence[bytes], number: int) -> list[bytes]:
+def _copy(originals: Sequence[bytes], number: int) -> list[bytes]:
     words = Words(number)
     documents = [msgspec.json.decode(line) for line in originals]
     others = " ".join(document.get("main_content", "") for document in documents)

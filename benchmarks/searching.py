@@ -65,13 +65,13 @@ class Searcher:
     """Asks as `scrapy serve` does: all threads with one client."""
 
     def __init__(self, client: typesense.Client, alias: str) -> None:
-        self.client = client
+        self._client = client
         self._alias = alias
 
     def ask(self, query: Query) -> int:
         """One search as `scrapy search` makes it; how many packages it found. Raises BenchmarkError when that
         of a name found another package first."""
-        result = search(self.client, self._alias, query.text, filter_by=query.filter_by)
+        result = search(self._client, self._alias, query.text, filter_by=query.filter_by)
         first = result.rows[0]["name_normalized"] if result.rows else None
         if query.kind == "name" and first != normalize(query.text):
             raise BenchmarkError(f"{query} found {first} first")
