@@ -55,6 +55,11 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "with the four facets of the pages": ("word", _PAGE),
     "without typos": ("word", {"num_typos": "0"}),
     "without infix": ("word", {"infix": "off"}),
+    "filtered by two texts": (
+        "word",
+        {"filter_by": f"{LATEST} && python_versions:=`Python 3.10` && framework_versions:=`Plone 6.0`"},
+    ),
+    "filtered by two numbers": ("word", {"filter_by": f"{LATEST} && health_score:>60 && version_major:>0"}),
     "5 rows": ("word", {"per_page": 5}),
     "100 rows": ("word", {"per_page": 100}),
     "in name, keywords, summary only": (

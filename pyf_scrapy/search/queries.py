@@ -8,16 +8,15 @@ the newest release for that version is searched too, and packages that claim it 
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
-from weakref import WeakKeyDictionary
 
 import typesense
 
 from pyf_scrapy.exceptions import UsageProblem
 from pyf_scrapy.search.calls import searches
+from pyf_scrapy.search.named_versions import named_versions
 
 #: Typesense's own limit.
 MAX_PER_PAGE = 250
@@ -80,24 +79,8 @@ ROW_FIELDS = (
 )
 
 _SEPARATORS = re.compile(r"[-_.\s]+")
-_WORD = re.compile(r"[^\W_]+(?:\.[0-9]+)*")
 _NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
-_NUMBERS = re.compile(r"[0-9]+(?:\.[0-9]+)*")
 _AFTER_COLON = re.compile(r":\s*\([\s(]*")
-
-
-_REMEMBERED = 60.0  # seconds
-
-
-class _Known(NamedTuple):
-    """The framework versions of a collection; they hold until that moment of the monotonic clock."""
-
-    versions: tuple[str, ...]
-    until: float
-
-
-#: By the client that has asked, and collection.
-_remembered: WeakKeyDictionary[typesense.Client, dict[str, _Known]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -157,7 +140,7 @@ def search(
             f"page {page} of {per_page} packages: use page 1 or more, 1 to {MAX_PER_PAGE} packages"
         )
     query = query.strip()[:MAX_QUERY]
-    versions = _named_versions(client, collection, query)
+    versions = named_versions(client, collection, query)
     if all_releases:
         scope, order = "", "is_latest:desc,_text_match:desc,version_sortable:desc"
     else:
@@ -237,55 +220,6 @@ def show(
 def normalize(name: str) -> str:
     """A name after PEP 503, also when its words are typed with blanks between them."""
     return _SEPARATORS.sub("-", name.strip()).lower()
-
-
-def versions_named(query: str, known: Iterable[str]) -> list[str]:
-    """Those of the `known` framework versions ("Plone 6.0") that a query names.
-
-    "plone 6" names 6.0 and 6.1 too; a number alone names versions only when it is the whole query.
-    """
-    words = [word.lower() for word in _WORD.findall(query)]
-    numbers = [place for place, word in enumerate(words) if _NUMBERS.fullmatch(word)]
-    return [value for value in known if any(_is_named(value, words, place) for place in numbers)]
-
-
-def _is_named(value: str, words: Sequence[str], place: int) -> bool:
-    """Whether the number at `place`, with the words before it, names the framework version `value`."""
-    *framework, version = value.lower().split()
-    before = list(words[max(0, place - len(framework)) : place])
-    fits = version == words[place] or version.startswith(f"{words[place]}.")
-    return fits and (before == framework or len(words) == 1)
-
-
-def _named_versions(client: typesense.Client, collection: str, query: str) -> list[str]:
-    if not any(map(_NUMBERS.fullmatch, _WORD.findall(query))):
-        return []
-    return versions_named(query, _known_versions(client, collection))
-
-
-def _known_versions(client: typesense.Client, collection: str) -> Sequence[str]:
-    """The framework versions that packages claim. They are remembered for a while: to count them costs as
-    much as ten searches, and new ones are rare."""
-    remembered = _remembered.setdefault(client, {})
-    now = time.monotonic()
-    if collection in remembered and now < remembered[collection].until:
-        return remembered[collection].versions
-    found = searches(
-        client,
-        [
-            {
-                "collection": collection,
-                "q": "*",
-                "query_by": "name",
-                "facet_by": "latest_for",
-                "max_facet_values": MAX_FACET_VALUES,
-                "per_page": 0,
-            }
-        ],
-    )[0]
-    versions = tuple(_facets(found).get("latest_for", ()))
-    remembered[collection] = _Known(versions, now + _REMEMBERED)
-    return versions
 
 
 def _preferences(query: str, versions: Sequence[str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,9 +14,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pyf_scrapy.exceptions import SearchError, UsageProblem
-from pyf_scrapy.search import queries
+from pyf_scrapy.search import named_versions, queries
 from pyf_scrapy.search.calls import searches
 from pyf_scrapy.search.embedded import Server
+from pyf_scrapy.search.named_versions import versions_named
 from pyf_scrapy.search.queries import (
     MAX_PER_PAGE,
     QUERY_FIELDS,
@@ -23,7 +25,6 @@ from pyf_scrapy.search.queries import (
     filter_value,
     search,
     show,
-    versions_named,
 )
 from pyf_scrapy.search.schema import SCHEMA
 
@@ -120,9 +121,9 @@ def test_framework_versions_are_asked_for_once_a_minute_and_only_for_numbers(
         lookups.extend(one["collection"] for one in queries_ if one["facet_by"] == "latest_for")
         return searches(client, queries_)
 
-    monkeypatch.setattr(queries, "searches", noted)
+    monkeypatch.setattr(named_versions, "searches", noted)
     now = 1000.0
-    monkeypatch.setattr(queries.time, "monotonic", lambda: now)
+    monkeypatch.setattr(named_versions, "time", SimpleNamespace(monotonic=lambda: now))
     for client in (client_of(typesense_server), client_of(typesense_server)):
         with closing(client.api_call):
             search(client, ALIAS, "i18n gallery for python3")
