@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import queue
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from statistics import median, quantiles
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from benchmarks.case import Bench
+import typesense
+
 from benchmarks.figures import BenchmarkError, Figures
 from pyf_scrapy.replica.words import THINGS
 from pyf_scrapy.search.queries import filter_value, normalize, search
 
-CONNECTIONS = 16
+THREADS = 64
 
-#: Kind of query -> its share; what the kinds are, `_query` says. All are grouped by package, with two facets,
-#: for the latest releases.
+#: Kind of query -> its share; what the kinds are, `_query` says. All have one row a package and two facets.
 MIX = {"word": 0.3, "name": 0.15, "beginning": 0.15, "typo": 0.1, "version": 0.15, "filter": 0.1, "all": 0.05}
 
 PYTHONS = ("Python 3.10", "Python 3.11", "Python 3.12")
@@ -64,28 +62,16 @@ def _query(kind: str, dice: random.Random, names: Sequence[str]) -> Query:
 
 
 class Searcher:
-    """Connections that threads take turns with."""
+    """Asks as `scrapy serve` does: all threads with one client."""
 
-    def __init__(self, bench: Bench, alias: str, stack: ExitStack) -> None:
+    def __init__(self, client: typesense.Client, alias: str) -> None:
+        self._client = client
         self._alias = alias
-        self._clients: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        for _ in range(CONNECTIONS):
-            self._clients.put(stack.enter_context(bench.connection()).client)
-
-    @contextmanager
-    def client(self) -> Iterator[Any]:
-        """A client of one's own for a moment."""
-        client = self._clients.get()
-        try:
-            yield client
-        finally:
-            self._clients.put(client)
 
     def ask(self, query: Query) -> int:
         """One search as `scrapy search` makes it; how many packages it found. Raises BenchmarkError when that
         of a name found another package first."""
-        with self.client() as client:
-            result = search(client, self._alias, query.text, filter_by=query.filter_by)
+        result = search(self._client, self._alias, query.text, filter_by=query.filter_by)
         first = result.rows[0]["name_normalized"] if result.rows else None
         if query.kind == "name" and first != normalize(query.text):
             raise BenchmarkError(f"{query} found {first} first")
@@ -108,7 +94,7 @@ def offered(ask: Ask, asked: Sequence[Query], rate: float, seed: int) -> list[An
     A search takes from the moment when it was due to its answer, so that waiting for a thread counts.
     """
     dice = random.Random(seed)
-    with ThreadPoolExecutor(CONNECTIONS * 4) as pool:
+    with ThreadPoolExecutor(THREADS) as pool:
 
         def timed(query: Query, due: float) -> Answer:
             found = ask(query)

@@ -1,7 +1,8 @@
 """Searching packages: the defaults as data, one row per package, and all releases of one package.
 
-A package is searched by what its latest release says. Where a query names a framework version ("gallery plone
-5.2"), the newest release for that version is searched too, and packages that claim it come first.
+A package is searched by what its latest release says: one document, so there is nothing to group, which
+costs Typesense more than the search itself. Where a query names a framework version ("gallery plone 5.2"),
+the newest release for that version is searched too, and packages that claim it come first.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import typesense
 
 from pyf_scrapy.exceptions import UsageProblem
 from pyf_scrapy.search.calls import searches
+from pyf_scrapy.search.named_versions import named_versions
 
 #: Typesense's own limit.
 MAX_PER_PAGE = 250
@@ -50,6 +52,8 @@ QUERY_FIELDS = (
 )
 FACETS = ("framework_versions", "python_versions")
 LATEST = "is_latest:true"
+#: For searches in which a package has several documents.
+GROUPED: dict[str, Any] = {"group_by": "name_normalized", "group_limit": 1}
 #: After the preferences of a query.
 ORDER = "_text_match:desc,health_score:desc"
 PER_PAGE = 20
@@ -75,9 +79,7 @@ ROW_FIELDS = (
 )
 
 _SEPARATORS = re.compile(r"[-_.\s]+")
-_WORD = re.compile(r"[^\W_]+(?:\.[0-9]+)*")
 _NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
-_NUMBERS = re.compile(r"[0-9]+(?:\.[0-9]+)*")
 _AFTER_COLON = re.compile(r":\s*\([\s(]*")
 
 
@@ -108,8 +110,6 @@ def search_defaults() -> dict[str, Any]:
         "sort_by": ORDER,
         "facet_by": ",".join(FACETS),
         "max_facet_values": MAX_FACET_VALUES,
-        "group_by": "name_normalized",
-        "group_limit": 1,
         "include_fields": ",".join(ROW_FIELDS),
         "per_page": PER_PAGE,
     }
@@ -140,17 +140,19 @@ def search(
             f"page {page} of {per_page} packages: use page 1 or more, 1 to {MAX_PER_PAGE} packages"
         )
     query = query.strip()[:MAX_QUERY]
-    versions = _named_versions(client, collection, query)
+    versions = named_versions(client, collection, query)
     if all_releases:
         scope, order = "", "is_latest:desc,_text_match:desc,version_sortable:desc"
     else:
         scope = " || ".join([LATEST, *_claims(versions)])
         order = f"{_preferences(query, versions)}{ORDER}"
+    grouped = all_releases or bool(versions)
     filters = [f"({part})" for part in (scope, filter_by) if part]
     result = searches(
         client,
         [
             search_defaults()
+            | (GROUPED if grouped else {})
             | {
                 "collection": collection,
                 "q": query or "*",
@@ -163,12 +165,13 @@ def search(
             }
         ],
     )[0]
-    hits = [group["hits"][0]["document"] for group in result["grouped_hits"]]
+    # Typesense 0.24.1 may, very rarely, show a group without hits.
+    groups = [group["hits"][:1] for group in result["grouped_hits"]] if grouped else [result["hits"]]
     return SearchResult(
         found=result["found"],
         page=page,
         per_page=per_page,
-        rows=[{name: document.get(name) for name in ROW_FIELDS} for document in hits],
+        rows=[{name: hit["document"].get(name) for name in ROW_FIELDS} for hits in groups for hit in hits],
         facets=_facets(result),
     )
 
@@ -217,43 +220,6 @@ def show(
 def normalize(name: str) -> str:
     """A name after PEP 503, also when its words are typed with blanks between them."""
     return _SEPARATORS.sub("-", name.strip()).lower()
-
-
-def versions_named(query: str, known: Iterable[str]) -> list[str]:
-    """Those of the `known` framework versions ("Plone 6.0") that a query names.
-
-    "plone 6" names 6.0 and 6.1 too; a number alone names versions only when it is the whole query.
-    """
-    words = [word.lower() for word in _WORD.findall(query)]
-    numbers = [place for place, word in enumerate(words) if _NUMBERS.fullmatch(word)]
-    return [value for value in known if any(_is_named(value, words, place) for place in numbers)]
-
-
-def _is_named(value: str, words: Sequence[str], place: int) -> bool:
-    """Whether the number at `place`, with the words before it, names the framework version `value`."""
-    *framework, version = value.lower().split()
-    before = list(words[max(0, place - len(framework)) : place])
-    fits = version == words[place] or version.startswith(f"{words[place]}.")
-    return fits and (before == framework or len(words) == 1)
-
-
-def _named_versions(client: typesense.Client, collection: str, query: str) -> list[str]:
-    if not any(map(str.isdigit, query)):
-        return []
-    known = searches(
-        client,
-        [
-            {
-                "collection": collection,
-                "q": "*",
-                "query_by": "name",
-                "facet_by": "latest_for",
-                "max_facet_values": MAX_FACET_VALUES,
-                "per_page": 0,
-            }
-        ],
-    )[0]
-    return versions_named(query, _facets(known).get("latest_for", ()))
 
 
 def _preferences(query: str, versions: Sequence[str]) -> str:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from statistics import quantiles
 
+import msgspec
 import pytest
 
-from benchmarks.corpus import MOST_COPIES, Words, copied
+from benchmarks.corpus import LONG_README, MEDIAN_README, MOST_COPIES, Words, copied, copies, lengthened
 from benchmarks.searching import MIX, Answer, Query, latencies, offered, queries, saturated
 from pyf_scrapy.replica.words import THINGS
 
@@ -36,6 +38,24 @@ def test_copies_are_other_packages() -> None:
     assert copies[0]["name"] == "collective.Fox"
     assert all(copy["version"] == "1.0" for copy in copies)
     assert all("summary" in copy and "title" not in copy for copy in copies)
+
+
+def test_copies_are_made_in_turn_and_all_of_them() -> None:
+    first, second = copies([msgspec.json.encode(DOCUMENT)], 2)
+    assert [msgspec.json.decode(line)["name"] for line in first] == ["collective.Fox"]
+    (line,) = second
+    assert msgspec.json.decode(line) == copied(DOCUMENT, 1, Words(1))
+
+
+def test_readmes_are_as_long_as_those_of_pypi() -> None:
+    """Texts that are too short would make the searches cheaper than anybody's."""
+    readme = DOCUMENT | {"main_content": "short " * 300, "description": "<p>short</p>" * 150}
+    found = [lengthened(readme, "other text " * 3000, number) for number in range(400)]
+    lengths = quantiles((len(one["main_content"]) for one in found), n=10)
+    assert lengths[4] == pytest.approx(MEDIAN_README, rel=0.15)
+    assert lengths[8] == pytest.approx(LONG_README, rel=0.2)
+    assert all(abs(len(one["description"]) - len(one["main_content"])) < 10 for one in found)
+    assert lengthened(DOCUMENT, "other text", 1) == DOCUMENT
 
 
 def test_common_words_stay_and_rare_ones_are_rare() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,7 +14,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pyf_scrapy.exceptions import SearchError, UsageProblem
+from pyf_scrapy.search import named_versions, queries
+from pyf_scrapy.search.calls import searches
 from pyf_scrapy.search.embedded import Server
+from pyf_scrapy.search.named_versions import versions_named
 from pyf_scrapy.search.queries import (
     MAX_PER_PAGE,
     QUERY_FIELDS,
@@ -20,7 +25,6 @@ from pyf_scrapy.search.queries import (
     filter_value,
     search,
     show,
-    versions_named,
 )
 from pyf_scrapy.search.schema import SCHEMA
 
@@ -70,6 +74,67 @@ def test_each_package_is_one_row_with_all_its_keys(client: typesense.Client) -> 
     assert all(row["is_latest"] for row in result.rows)
     assert result.rows[0]["health_score"] == 99  # without words, quality decides
     assert result.rows[0]["github_stars"] is None
+
+
+def test_what_older_releases_say_is_grouped_and_what_the_latest_say_needs_no_group(
+    client: typesense.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Grouping costs Typesense more than the search itself, and the latest releases are one a package."""
+    asked: list[dict[str, Any]] = []
+
+    def noted(client: typesense.Client, queries_: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        asked.extend(queries_)
+        return searches(client, queries_)
+
+    monkeypatch.setattr(queries, "searches", noted)
+    rows = [row["name"] for row in search(client, ALIAS, "gallery", per_page=MAX_PER_PAGE).rows]
+    assert len(rows) == len(set(rows)) > 1
+    assert "group_by" not in asked[-1]
+    for words, all_releases in (("thicket plone 5.2", False), ("gallery", True)):
+        result = search(client, ALIAS, words, per_page=MAX_PER_PAGE, all_releases=all_releases)
+        rows = [row["name"] for row in result.rows]
+        assert result.found == len(rows) == len(set(rows)) > 0
+        assert asked[-1]["group_by"] == "name_normalized"
+
+
+def test_a_group_without_hits_costs_no_other_row(
+    client: typesense.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seen on Typesense 0.24.1 in one of a thousand grouped searches of a large index."""
+    whole = search(client, ALIAS, "gallery", all_releases=True)
+
+    def with_an_empty_one(client: typesense.Client, queries_: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        (result,) = searches(client, queries_)
+        return [result | {"grouped_hits": [{"group_key": [""], "hits": []}, *result["grouped_hits"]]}]
+
+    monkeypatch.setattr(queries, "searches", with_an_empty_one)
+    assert search(client, ALIAS, "gallery", all_releases=True) == whole
+
+
+def test_framework_versions_are_asked_for_once_a_minute_and_only_for_numbers(
+    typesense_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To count them in a large index costs as much as ten searches."""
+    lookups: list[str] = []
+
+    def noted(client: typesense.Client, queries_: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        lookups.extend(one["collection"] for one in queries_ if one["facet_by"] == "latest_for")
+        return searches(client, queries_)
+
+    monkeypatch.setattr(named_versions, "searches", noted)
+    now = 1000.0
+    monkeypatch.setattr(named_versions, "time", SimpleNamespace(monotonic=lambda: now))
+    for client in (client_of(typesense_server), client_of(typesense_server)):
+        with closing(client.api_call):
+            search(client, ALIAS, "i18n gallery for python3")
+            assert lookups == []
+            for words in ("gallery plone 5.2", "plone 6"):
+                assert search(client, ALIAS, words).rows
+            assert lookups == [ALIAS]
+            now += 61
+            search(client, ALIAS, "gallery plone 5.2")
+            assert lookups == [ALIAS, ALIAS]
+            lookups.clear()
 
 
 def test_facets_count_packages_not_releases(client: typesense.Client) -> None:
