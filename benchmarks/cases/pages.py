@@ -6,11 +6,13 @@ import re
 import socket
 import threading
 import time
+from collections.abc import Callable
 from statistics import quantiles
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlencode
 
 import httpx
+import typesense
 
 from benchmarks.case import Claim, Place, Rounds
 from benchmarks.cases.search import LEAST_FOUND, RATE, Search
@@ -18,8 +20,9 @@ from benchmarks.figures import BenchmarkError, Figures, medians, require
 from benchmarks.processes import Server
 from benchmarks.searching import Query, latencies, offered, queries
 from pyf_scrapy.profiles import Profile
-from pyf_scrapy.search.queries import search
-from pyf_scrapy.web.asked import FACETS, TOPICS_ONLY, Asked
+from pyf_scrapy.web.asked import FACETS, Asked
+from pyf_scrapy.web.facets import counted_search
+from pyf_scrapy.web.site import Site
 
 COLLECTION = "searched"
 PAGES, DIRECT = "pages, 10 a second offered", "their searches alone, 10 a second offered"
@@ -32,7 +35,7 @@ _STARTING = 60.0  # seconds
 class Pages(Search):
     """Search pages of `scrapy serve` with all their facets; then the same searches at the same moments, sent
     to the search server without the application. `own` is what the search server says that it took
-    (`search_time_ms`, of both searches where a query names a version): the rest is what the application adds
+    (`search_time_ms`, of all searches of a page): the rest is what the application adds
     to it, with the way there and back. `cpu` is that of `scrapy serve`. Clients, application and search
     server run on the same cores."""
 
@@ -61,6 +64,7 @@ class Pages(Search):
         self._http = self.stack.enter_context(httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60))
         self._wait_until_it_serves()
         self._own = _OwnTimes()
+        self._timed = _TimedClient(self._client)
 
     def _wait_until_it_serves(self) -> None:
         end = time.monotonic() + _STARTING
@@ -95,18 +99,15 @@ class Pages(Search):
         return int((found[1] or "0").replace(",", ""))
 
     def _direct(self, query: Query) -> int:
-        """The search that the page makes."""
+        """The searches that the page makes."""
         asked = Asked.from_parameters(parameters(query))
-        with self._searcher.client() as client, self._own.of(client) as timed:
-            return search(
-                timed,
-                COLLECTION,
-                asked.words,
-                filter_by=asked.filter_by,
-                sort_by=asked.sort_by,
-                facet_by=[facet.field for facet in FACETS],
-                facet_query=TOPICS_ONLY,
-            ).found
+        found, _ = counted_search(cast(Site, self), Profile(COLLECTION, COLLECTION), asked)
+        self._own.add(self._timed.taken())
+        return found.found
+
+    def search(self, operation: Callable[[typesense.Client], Any]) -> Any:
+        """As Site does, but without the application."""
+        return operation(cast(typesense.Client, self._timed))
 
     def claims(self, rounds: Rounds) -> list[Claim]:
         pages, direct = medians(rounds[PAGES]), medians(rounds[DIRECT])
@@ -146,10 +147,6 @@ class _OwnTimes:
         with self._lock:
             self._times = []
 
-    def of(self, client: Any) -> _TimedClient:
-        """A client for one search, whose time is added when its block ends."""
-        return _TimedClient(client, self)
-
     def add(self, time: float) -> None:
         with self._lock:
             self._times.append(time)
@@ -162,21 +159,21 @@ class _OwnTimes:
 
 
 class _TimedClient:
-    """As much of a client as a search uses."""
+    """As much of a client as a search uses; it adds up what the searches of each thread took."""
 
-    def __init__(self, client: Any, times: _OwnTimes) -> None:
+    def __init__(self, client: typesense.Client) -> None:
         self._post = client.api_call.post
-        self._times = times
-        self._took = 0.0
+        self._of_thread = threading.local()
         self.api_call = self
-
-    def __enter__(self) -> Any:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._times.add(self._took)
 
     def post(self, *arguments: Any, **options: Any) -> Any:
         answer = self._post(*arguments, **options)
-        self._took += sum(result.get("search_time_ms", 0) for result in answer["results"])
+        took = sum(result.get("search_time_ms", 0) for result in answer["results"])
+        self._of_thread.took = getattr(self._of_thread, "took", 0.0) + took
         return answer
+
+    def taken(self) -> float:
+        """What the searches of this thread took since the last call, as the search server says, in ms."""
+        took: float = self._of_thread.took
+        self._of_thread.took = 0.0
+        return took
