@@ -90,6 +90,9 @@ SORTS: Mapping[str, tuple[str, str]] = {
     "released": ("last release", "upload_timestamp:desc,_text_match:desc"),
 }
 
+#: Of all but relevance the field that is sorted by, the highest value first.
+SORT_FIELDS = {key: order.partition(":")[0] for key, (_, order) in SORTS.items() if order}
+
 _FIELDS = {facet.key: facet for facet in FACETS}
 
 

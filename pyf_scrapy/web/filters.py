@@ -49,6 +49,7 @@ Requirement = Annotated[str, StringConstraints(pattern=REQUIREMENT_PATTERN, max_
 
 Health = Literal["good", "fair", "weak", "poor"]
 Status = Literal["archived", "deprecated", "repository-archived", "vulnerable", "yanked"]
+Sort = Literal["health", "downloads", "stars", "released"]
 
 Test = Callable[[Row], bool]
 
@@ -118,6 +119,11 @@ class Filters(Choices, Page):
     """What packages of a list have in common: all filters that are given hold. Of several values of `name`,
     `repository`, `specifier`, `health` or `status` any will do; of the others all must hold."""
 
+    sort: Sort | None = Field(
+        default=None,
+        description="What comes first: the healthiest, most downloaded, most starred, or last released. "
+        "Without: by name, or by relevance.",
+    )
     name: list[Name] = Field(
         default=[], max_length=MAX_ASKED, description="A package, by any spelling of its name (PEP 503)."
     )

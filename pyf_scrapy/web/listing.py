@@ -15,6 +15,7 @@ from pyf_scrapy.profiles import Profile
 from pyf_scrapy.search.calls import searches
 from pyf_scrapy.search.queries import MAX_PER_PAGE, normalize, show
 from pyf_scrapy.web.api_documents import DOCUMENT_FIELDS, MATCHING, RELEASE_FIELDS
+from pyf_scrapy.web.asked import SORT_FIELDS
 from pyf_scrapy.web.catalogue import Catalogue, Row
 from pyf_scrapy.web.cursors import decode_cursor, encode_cursor, query_digest
 from pyf_scrapy.web.filters import Filters, Page, passes
@@ -27,6 +28,7 @@ ListedField = Literal["authors", "maintainers", "keywords", "classifiers"]
 
 #: What releases are ordered by; no two of a package have the same.
 _ORDER = "version_sortable"
+_HIGHEST = 2**63  # no figure is
 
 T = TypeVar("T")
 
@@ -41,7 +43,8 @@ class Listing:
 
 
 def list_packages(site: Site, catalogue: Catalogue, profile: Profile, filters: Filters) -> Listing:
-    """The packages that pass the filters: by name, or by relevance where words are asked for.
+    """The packages that pass the filters: as they are to be sorted, else by name, or by relevance where words
+    are asked for.
 
     Raises NotFoundError for a cursor of another query, StoreError, SearchError.
     """
@@ -60,7 +63,10 @@ def list_packages(site: Site, catalogue: Catalogue, profile: Profile, filters: F
     else:
         some = packages.after("") if names is None else map(known.__getitem__, sorted(known.keys() & names))
         passing = [row for row in some if passes(row, tests)]
-        rows, following = _cut(passing, filters, _digest("packages", profile, filters), lambda row: row.name)
+        place = _place(filters)
+        if filters.sort is not None:
+            passing.sort(key=place)
+        rows, following = _cut(passing, filters, _digest("packages", profile, filters), place)
         found = len(passing)
     return Listing(found, [shown_row(row, matching.get(row.name)) for row in rows], following)
 
@@ -174,6 +180,14 @@ def _cut(
     some = rows[start : start + page.limit]
     more = start + len(some) < len(rows)
     return some, encode_cursor(digest, key(some[-1])) if more else None
+
+
+def _place(filters: Filters) -> Callable[[Row], str]:
+    """What tells where a package stands in a list: its name, behind the value that is sorted by."""
+    if filters.sort is None:
+        return lambda row: row.name
+    field = SORT_FIELDS[filters.sort]
+    return lambda row: f"{_HIGHEST - row.shown.get(field, -1):020d} {row.name}"
 
 
 def _first(rows: Sequence[T], is_behind: Callable[[T], bool]) -> int:

@@ -1,4 +1,4 @@
-"""Packages that words find, in the order of relevance, from a place on that holds while the index changes.
+"""Packages that words find, in the search server's order, from a place on that holds while the index changes.
 
 The search server knows hits by their number only, and whatever is indexed meanwhile moves them. So a cursor
 names the last hit that was looked at, too: the next page goes on behind it, wherever it is now, as far as it
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from pyf_scrapy.profiles import Profile
 from pyf_scrapy.search.queries import search
+from pyf_scrapy.web.asked import SORTS
 from pyf_scrapy.web.catalogue import Row
 from pyf_scrapy.web.cursors import CursorError, decode_cursor, encode_cursor
 from pyf_scrapy.web.filters import Filters, Test, passes
@@ -48,10 +49,11 @@ class _Place:
 class _Hits:
     """The names of the packages that words find, by their place; read a hundred at a time, each once."""
 
-    def __init__(self, site: Site, profile: Profile, words: str, condition: str) -> None:
+    def __init__(self, site: Site, profile: Profile, words: str, order: str, condition: str) -> None:
         self._site = site
         self._profile = profile
         self._words = words
+        self._order = order
         self._condition = condition
         self._pages: dict[int, list[str]] = {}
         self.found = 0
@@ -88,6 +90,7 @@ class _Hits:
                     page=number + 1,
                     per_page=_HITS,
                     filter_by=self._condition,
+                    sort_by=self._order,
                     facet_by=(),
                 )
             )
@@ -117,7 +120,7 @@ def relevant(
             return [], 0, None
         if len(passing) <= _NAMED:
             condition = is_one_of("name_normalized", passing)
-    hits = _Hits(site, profile, filters.q or "", condition)
+    hits = _Hits(site, profile, filters.q or "", SORTS[filters.sort or "relevance"][1], condition)
     rows: list[Row] = []
     for looked, here in enumerate(hits.after(begun)):
         is_enough = looked == _MOST_READ or here.number > _DEEPEST

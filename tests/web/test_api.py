@@ -15,6 +15,7 @@ from pyf_scrapy.parsers.records import RepositoryRecord
 from pyf_scrapy.store import RepositoryFacts, RepositoryLink
 from pyf_scrapy.web import relevance
 from pyf_scrapy.web.api import MAX_BODY
+from pyf_scrapy.web.asked import SORT_FIELDS
 from tests.web.filling import PLONE, Filled, crawl, released
 from tests.web.violations import violations
 
@@ -162,6 +163,18 @@ async def test_requires_python_is_compared_as_versions(served: Filled) -> None:
     assert await known("3.8") == always
     assert await known("<3.9") == always
     assert await known(">=3.8,<3.10") == {"Pyf.Base", *always}
+
+
+@pytest.mark.parametrize(("sort", "field"), sorted(SORT_FIELDS.items()))
+async def test_packages_are_sorted_as_on_the_pages_on_all_pages(
+    served: Filled, sort: str, field: str
+) -> None:
+    for query in ({}, {"q": "plone"}):
+        whole = await found(served, **query)
+        pages = await all_pages(served, f"{API}/packages", "packages", {**query, "sort": sort, "limit": 7})
+        values = [row.get(field, -1) for row in pages]
+        assert values == sorted(values, reverse=True)
+        assert sorted(row["name"] for row in pages) == sorted(row["name"] for row in whole)
 
 
 async def test_words_are_searched_and_filters_hold_for_the_hits(served: Filled) -> None:

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
-from pyf_scrapy.web.asked import CHOICES
+from pyf_scrapy.web.asked import CHOICES, SORT_FIELDS
 from pyf_scrapy.web.catalogue import Catalogue, Packages, row_of
 from pyf_scrapy.web.conditional import is_known
 from pyf_scrapy.web.cursors import PATTERN, CursorError, decode_cursor, encode_cursor, query_digest
-from pyf_scrapy.web.filters import Filters, Health, Status
+from pyf_scrapy.web.filters import Filters, Health, Sort, Status
 from pyf_scrapy.web.lookups import look_up
 from pyf_scrapy.web.relevance import _Place
 from pyf_scrapy.web.site import Site
@@ -204,6 +204,7 @@ def test_what_is_looked_up_twice_is_answered_once_and_a_monorepo_is_cut(
 def test_the_api_offers_the_choices_of_the_pages() -> None:
     assert get_args(Health) == tuple(choice.value for choice in CHOICES["health"])
     assert get_args(Status) == tuple(choice.value for choice in CHOICES["status"])
+    assert get_args(Sort) == tuple(SORT_FIELDS)
 
 
 @pytest.mark.parametrize(
