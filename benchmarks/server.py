@@ -71,6 +71,9 @@ _NOT_FOUND = (
 )
 _TOO_MANY = f"HTTP/1.1 429 Too Many Requests\r\nRetry-After: {BAN}\r\nContent-Length: 0\r\n\r\n".encode()
 
+#: Seconds between two looks whether the server has its turn.
+_LOOK = 0.002
+
 
 class Service:
     """Which bytes answer which request, after `latency` seconds; counts them by kind."""
@@ -80,6 +83,7 @@ class Service:
         self.latency = latency
         self.traffic: Traffic | None = None
         self.allowance = Allowance(0)
+        self.looked_at = self._last_look = 0.0
         self.counts: Counter[str] = Counter()
         self._cpu = time.process_time()
 
@@ -138,6 +142,8 @@ class Service:
             self.latency = float(words[1])
         elif words[0] == "watch":
             self.traffic, self.allowance = Traffic(), Allowance(int(words[1]))
+            if not self._last_look:
+                self._look()
         elif words[0] == "reset":
             self.counts.clear()
             self._cpu = time.process_time()
@@ -146,6 +152,11 @@ class Service:
         elif words[0] == "change":
             self._world.change(int(words[1]))
         return {**self.counts, "cpu": time.process_time() - self._cpu, "serial": self._world.last_serial}
+
+    def _look(self) -> None:
+        """Note when the server had its turn; the last time but one, because it may lose it after a look."""
+        self.looked_at, self._last_look = self._last_look, time.monotonic()
+        asyncio.get_running_loop().call_later(_LOOK, self._look)
 
 
 def _plain(body: bytes) -> list[bytes]:
@@ -173,7 +184,7 @@ class Connection(asyncio.Protocol):
             traffic = self._service.traffic if head.startswith(b"GET /pypi/") else None
             if traffic is not None:
                 now = time.monotonic()
-                if not self._service.allowance.allows(now):
+                if not self._service.allowance.allows(now, self._service.looked_at):
                     traffic.refuse(now)
                     self._transport.write(_TOO_MANY)
                     continue

@@ -66,8 +66,9 @@ class Allowance:
         self._starts: deque[float] = deque()
         self._closed_until = 0.0
 
-    def allows(self, now: float) -> bool:
-        """Whether a request that comes now is answered."""
+    def allows(self, now: float, earliest: float) -> bool:
+        """Whether a request that comes now is answered. A server that had no turn for a while finds many at
+        once that came one after another: this one came at the `earliest` when it had looked last."""
         if not self.limit:
             return True
         if now < self._closed_until:
@@ -77,5 +78,5 @@ class Allowance:
         if len(self._starts) >= self.limit:
             self._closed_until = now + BAN
             return False
-        self._starts.append(now)
+        self._starts.append(earliest)
         return True

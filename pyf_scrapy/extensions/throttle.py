@@ -69,14 +69,15 @@ class HostThrottle:
             return
         average += (latency - average) * _WEIGHT
         self.latencies[key] = average
-        least = float(self.slots.get(key, {}).get("delay", self.delay))
+        entry = self.slots.get(key, {})
+        least = float(entry.get("delay", self.delay))
         delay = min(delay_for(average, slot.concurrency, self.fast), self.longest)
         if delay > least:
             slot.delay = delay
             self.crawler.stats.max_value("throttle/longest_delay", delay)
         else:
             # That of an entry is kept by the gate of the host, which makes up for what starts late.
-            slot.delay = 0.0 if key in self.slots else least
+            slot.delay = 0.0 if "delay" in entry else least
 
     def request_left_downloader(self, request: Request) -> None:
         """Once the crawl stops nothing is sent any more, so its end need not wait for any delay."""
