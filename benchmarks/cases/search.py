@@ -59,7 +59,7 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
         "word",
         {"filter_by": f"{LATEST} && python_versions:=`Python 3.10` && framework_versions:=`Plone 6.0`"},
     ),
-    "filtered by two numbers": ("word", {"filter_by": f"{LATEST} && health_score:>60 && version_major:>0"}),
+    "filtered by two numbers": ("word", {"filter_by": f"{LATEST} && health_score:>20 && version_major:>=0"}),
     "5 rows": ("word", {"per_page": 5}),
     "100 rows": ("word", {"per_page": 100}),
     "in name, keywords, summary only": (
