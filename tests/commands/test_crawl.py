@@ -84,7 +84,7 @@ def test_ctrl_c_keeps_what_was_done_and_a_second_run_waits_for_nobody(place: Pla
     replica.reset()
     running = place.popen("crawl", "pypi", "-p", "plone", "-L", "WARNING")
     try:
-        while replica.statistics()["total"] < 5:
+        while replica.statistics()["total"] < 10:
             assert running.poll() is None, running.communicate()
             time.sleep(0.05)
         second = place.run("crawl", "pypi", "-p", "plone", "-L", "WARNING")
