@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 
 import pytest
@@ -10,6 +11,9 @@ from scrapy import Request
 
 from pyf_scrapy.scheduler import SupplyScheduler
 from tests.middlewares.site import AskingSpider, ask, serving
+
+#: Ten requests a second.
+SLOTS = {"127.0.0.1": {"concurrency": 16, "delay": 0.1, "jitter": 0}}
 
 
 def requests(count: int, made: list[int]) -> Iterator[Request]:
@@ -64,12 +68,59 @@ async def test_what_a_callback_asks_for_does_not_stand_behind_all_that_is_begun_
     async def inline(spider: AskingSpider) -> None:
         await spider.fetch(f"{site.url}/inline")
 
-    slot = {"concurrency": 16, "delay": 0.1, "jitter": 0}
     async with serving(answer) as site:
         scheduled = [f"{site.url}/{number}" for number in range(16)]
-        spider, _ = await ask(scheduled, inline, DOWNLOAD_SLOTS={"127.0.0.1": slot})
+        spider, _ = await ask(scheduled, inline, DOWNLOAD_SLOTS=SLOTS)
     assert list(spider.statuses.values()) == [200] * 16
     assert [arrival.path for arrival in site.arrivals].index("/inline") <= 6
+
+
+async def test_of_what_is_supplied_no_more_stands_before_a_callback_s_request_either() -> None:
+    """The engine takes all that it can get at once."""
+
+    async def answer(request: web.Request, number: int) -> web.Response:
+        return web.Response()
+
+    async def inline(spider: AskingSpider) -> None:
+        await spider.fetch(f"{site.url}/first")
+        used_up = supplied(spider, [f"{site.url}/{number}" for number in range(16)])
+        while len(site.arrivals) < 5:
+            await asyncio.sleep(0.01)
+        await spider.fetch(f"{site.url}/inline")
+        await used_up
+
+    async with serving(answer) as site:
+        spider, _ = await ask([], inline, DOWNLOAD_SLOTS=SLOTS)
+    assert list(spider.statuses.values()) == [200] * 16
+    assert [arrival.path for arrival in site.arrivals].index("/inline") <= 11
+
+
+async def test_a_host_that_answers_late_is_asked_at_its_pace_all_the_same() -> None:
+    """What waits here goes on when a request starts, not when one is answered."""
+
+    async def answer(request: web.Request, number: int) -> web.Response:
+        await asyncio.sleep(1.5)
+        return web.Response()
+
+    async def supply(spider: AskingSpider) -> None:
+        await spider.fetch(f"{site.url}/first")
+        await supplied(spider, [f"{site.url}/{number}" for number in range(16)])
+
+    async with serving(answer) as site:
+        spider, _ = await ask([], supply, DOWNLOAD_SLOTS=SLOTS)
+    assert list(spider.statuses.values()) == [200] * 16
+    assert max(arrival.under_way for arrival in site.arrivals) >= 9
+
+
+def supplied(spider: AskingSpider, urls: list[str]) -> asyncio.Future[None]:
+    """Supply requests for these; the future is done when all are taken."""
+    engine = spider.crawler.engine
+    assert isinstance(engine.scheduler, SupplyScheduler)
+    used_up = engine.scheduler.supply(Request(url, callback=spider.parse, dont_filter=True) for url in urls)
+    first = engine.scheduler.next_request()
+    assert first is not None
+    engine.crawl(first)
+    return used_up
 
 
 async def test_the_same_request_may_be_made_twice() -> None:

@@ -61,6 +61,7 @@ class PoliteDownloadHandler(BaseDownloadHandler):
         self.slots = crawler.settings.getdict("DOWNLOAD_SLOTS")
         self.hosts: dict[str, Host] = {}
         self._rates: SharedRates | None = None
+        self._scheduler: SupplyScheduler | None = None  # while there is a host with a ceiling
         self._under_way: set[asyncio.Timeout] = set()
         self._watch: asyncio.Task[None] | None = None
 
@@ -85,6 +86,8 @@ class PoliteDownloadHandler(BaseDownloadHandler):
     async def download_request(self, request: Request) -> Response:
         """The answer; raises IgnoreRequest when the crawl stops, else what the inner handler raises."""
         host = self._host(request)
+        if self._scheduler is not None:
+            self._scheduler.arrived(request)
         ticket = await host.turn(lambda: refuse_when_stopping(self.crawler))
         try:
             host.counts.sent()
@@ -151,10 +154,13 @@ class PoliteDownloadHandler(BaseDownloadHandler):
                 interval=0.0 if rates else interval,
             )
             counts = HostCounts(self.crawler.stats, name)
-            self.hosts[name] = host = Host(name, gate, Share(interval), rates, counts)
+            host = Host(name, gate, Share(interval), rates, counts)
             scheduler = self.crawler.engine.scheduler
-            if isinstance(scheduler, SupplyScheduler):
-                scheduler.watch(request.meta.get("download_slot", ""), lambda: host.is_crowded)
+            if interval and isinstance(scheduler, SupplyScheduler):
+                host = Host(name, gate, Share(interval), rates, counts, scheduler.look_again)
+                scheduler.watch(request.meta.get("download_slot", ""), host.is_crowded)
+                self._scheduler = scheduler
+            self.hosts[name] = host
         return self.hosts[name]
 
     def _judge(self, host: Host, ticket: int, response: Response) -> None:

@@ -25,13 +25,21 @@ class Host:
     """
 
     def __init__(
-        self, name: str, gate: Gate, share: Share, rates: SharedRates | None, counts: HostCounts
+        self,
+        name: str,
+        gate: Gate,
+        share: Share,
+        rates: SharedRates | None,
+        counts: HostCounts,
+        started: Callable[[], None] = lambda: None,
     ) -> None:
+        """`started` is called when a request starts: fewer wait."""
         self.name = name
         self.counts = counts
         self.gate = gate
         self._share = share
         self._rates = rates
+        self._started = started
         self._turn = asyncio.Lock()
         self._waiting = 0
         self._changed = asyncio.Event()
@@ -78,10 +86,9 @@ class Host:
         """Wait for what is told to others just now."""
         await asyncio.gather(*self._tasks)
 
-    @property
-    def is_crowded(self) -> bool:
-        """Whether enough requests wait here that no moment of the ceiling is lost."""
-        return self._waiting * self._share.pace >= AHEAD
+    def is_crowded(self, others: int) -> bool:
+        """Whether enough requests wait here, or are about to, that no moment of the ceiling is lost."""
+        return (self._waiting + others) * self._share.pace >= AHEAD
 
     @property
     def _need_not_queue(self) -> bool:
@@ -92,6 +99,7 @@ class Host:
 
     def _start(self, now: float) -> int:
         self._share.start(now)
+        self._started()
         return self.gate.start(now)
 
     def _wait(self, now: float) -> float:

@@ -248,7 +248,8 @@ class SharedQueue(RedisMixin):  # type: ignore[misc]  # scrapy-redis has no type
 
 
 def low_water(workers: Mapping[str, int]) -> int:
-    """So many names wait at least, or the leader writes more: some seconds' work of all workers."""
+    """So many names wait at least, or the leader writes more: seconds' work where there is no ceiling, two
+    minutes' at PyPI's."""
     return max(_LEAST_WAITING, _WAITING_FOR_EACH * sum(workers.values()))
 
 

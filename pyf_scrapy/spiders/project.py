@@ -127,12 +127,13 @@ class ProjectSpider(PackageSpider):
         assert url is not None, "it was checked"
         covers = await asyncio.to_thread(covered, self.session)
         reader = QueueReader(self, SharedQueue(url, str(self.name), covers=covers))
+        beating: asyncio.Task[None] | None = None
         try:
             await reader.first(reader.word())
+            beating = asyncio.ensure_future(reader.keep_beating())
             while not self.stopping:
                 for again in self.due_requests():
                     yield again
-                await reader.beat()
                 message = await reader.next()
                 if message is None:
                     await self.wait(AGAIN)
@@ -145,6 +146,8 @@ class ProjectSpider(PackageSpider):
                     return
                 yield request
         finally:
+            if beating is not None:
+                beating.cancel()
             await reader.close()
 
     def _note(self, name: str) -> None:

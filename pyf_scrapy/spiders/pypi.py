@@ -281,9 +281,11 @@ class PypiSpider(PackageSpider):
         super().item_left(item)
         # A million names would not fit into 200 MB: a work list names each once, but for what `full` keeps of
         # earlier ones.
+        if self.shared is not None:
+            return
         if self.full or item.normalized_name in self._asked_before:
             self._answered_names.add(item.normalized_name)
-        elif self.shared is None:
+        else:
             self._asked_for.pop(item.normalized_name, None)
 
     def report(self, work: WorkList) -> None:

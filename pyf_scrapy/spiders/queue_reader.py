@@ -33,7 +33,7 @@ _PATIENCE = 30.0
 
 
 class QueueReader:
-    """Reads messages for a spider, some at a time. `close` puts back what was not used."""
+    """Reads messages for a spider, some at a time. `close` puts back what it has taken and not used."""
 
     def __init__(self, spider: PackageSpider, queue: SharedQueue) -> None:
         self.spider = spider
@@ -42,7 +42,8 @@ class QueueReader:
         self._buffer: deque[tuple[bytes, Message]] = deque()
         self._is_lost = False
         self.found_at = 0.0  # monotonic; when Redis had been away last
-        self._next_word = 0.0
+        # What is taken must be in what is told, or others take it for free.
+        self._telling = asyncio.Lock()
 
     @property
     def held(self) -> set[str]:
@@ -55,10 +56,20 @@ class QueueReader:
         return partial(self.queue.report, self.held, self.concurrency)
 
     async def beat(self) -> None:
-        """Say the word, if it is time."""
-        if time.monotonic() >= self._next_word:
-            self._next_word = time.monotonic() + BEAT
-            await self.tried(self.word())
+        """Say the word. Raises QueueError."""
+        async with self._telling:
+            await asyncio.to_thread(self.word())
+
+    async def keep_beating(self) -> None:
+        """Do so again and again, whatever keeps the worker waiting."""
+        while True:
+            await asyncio.sleep(BEAT)
+            try:
+                await self.beat()
+            except QueueError as error:
+                await self.pause(error)
+            else:
+                self.found()
 
     async def first(self, work: Callable[[], T]) -> T:
         """The result of what needs Redis at the start. Raises QueueError when it does not come up."""
@@ -83,10 +94,11 @@ class QueueReader:
     async def fill(self) -> bool:
         """Take some messages when none is left; whether there is one."""
         while not self._buffer:
-            some = await self.tried(self._take)
-            if some is None or not (some.messages or some.refused):
-                break
-            self._buffer.extend(some.messages)
+            async with self._telling:
+                some = await self.tried(self._take)
+                if some is None or not (some.messages or some.refused):
+                    break
+                self._buffer.extend(some.messages)
             for data, error in some.refused:
                 self.spider.count("pyf/queue/set_aside")
                 logger.warning("A message of the queue is set aside: %s", error)

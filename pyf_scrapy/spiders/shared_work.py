@@ -21,11 +21,11 @@ from typing import TYPE_CHECKING, Any
 
 from scrapy import Request
 
-from pyf_scrapy.exceptions import ParseError, QueueError
+from pyf_scrapy.exceptions import ParseError
 from pyf_scrapy.queue.messages import Message, decode, encode
 from pyf_scrapy.queue.sharing import Crawl, SharedQueue, low_water
 from pyf_scrapy.spiders.asking import Ask
-from pyf_scrapy.spiders.queue_reader import BEAT, QueueReader
+from pyf_scrapy.spiders.queue_reader import QueueReader
 from pyf_scrapy.store.index_file import NO_SERIAL, IndexFile
 from pyf_scrapy.sync.staleness import Promise
 from pyf_scrapy.sync.work_list import WorkList
@@ -44,7 +44,7 @@ _MOST_TIMES = 5
 
 
 class SharedWork(QueueReader):
-    """The part of one worker. `requests` gives its requests; `close` hands back what it did not begin."""
+    """The part of one worker. `requests` gives its requests; `close` hands back what it has not used."""
 
     def __init__(self, spider: PypiSpider, queue: SharedQueue) -> None:
         super().__init__(spider, queue)
@@ -61,8 +61,8 @@ class SharedWork(QueueReader):
         """What this worker asks, until the crawl is over. Raises QueueError when Redis cannot be reached at
         the beginning, and what the leader's part raises."""
         await self.first(self.queue.length)
-        await self._beat()
-        self._beating = self._in_background(self._keep_beating())
+        await self.beat()
+        self._beating = self._in_background(self.keep_beating())
         try:
             async for request in self._requests():
                 yield request
@@ -108,34 +108,25 @@ class SharedWork(QueueReader):
     def _supplied(self) -> Iterator[Request]:
         """The requests for what was taken from the queue, and what is due, until `limit`."""
         spider = self.spider
-        while (message := self.taken()) is not None:
+        while not spider.is_limited and (message := self.taken()) is not None:
             if message.name in spider.open_asks:
                 continue
             serial = message.serial if message.serial != NO_SERIAL else None
             request = spider.project_request(
                 Ask(message.name, Promise(serial=serial), unlisted=message.unlisted)
             )
-            if request is None:
-                return
+            assert request is not None, "limit= is not reached"
             yield from spider.due_requests()
             yield request
+            if self._problem is not None or self._to_pass_on:
+                return
 
     # -- a worker ---------------------------------------------------------------------------------
 
-    async def _keep_beating(self) -> None:
-        while True:
-            await asyncio.sleep(BEAT)
-            try:
-                await self._beat()
-            except QueueError as error:
-                await self.pause(error)
-            else:
-                self.found()
-
-    async def _beat(self) -> None:
+    async def beat(self) -> None:
         """Say that we live and what we hold; lead if nobody does; see whether the crawl is over."""
         queue = self.queue
-        await asyncio.to_thread(self.word())
+        await super().beat()
         leads = await asyncio.to_thread(queue.lead)
         crawl = await asyncio.to_thread(queue.crawl)
         if leads and self._crawl is None:

@@ -138,23 +138,22 @@ class StoreSpider(scrapy.Spider):
             yield request
 
     async def _room(self) -> None:
-        while self.crawler.engine.needs_backout() or self._scheduler.is_busy:
-            await self.crawler.signals.wait_for(signals.scheduler_empty)
-
-    @property
-    def _scheduler(self) -> SupplyScheduler:
         scheduler = self.crawler.engine.scheduler
-        assert isinstance(scheduler, SupplyScheduler), "SCHEDULER is ours"
-        return scheduler
+        while self.crawler.engine.needs_backout() or (
+            isinstance(scheduler, SupplyScheduler) and scheduler.is_busy
+        ):
+            await self.crawler.signals.wait_for(signals.scheduler_empty)
 
     async def supply(self, requests: Iterator[Request]) -> None:
         """Let the engine take requests whenever it wants some, until there are no more or the crawl ends.
 
-        For very many: none waits anywhere, and `start` yields none of them, which costs more than making it.
+        For very many: at most one is made before it is wanted, and `start` yields none of them, which costs
+        more than making it.
         """
-        scheduler = self._scheduler
+        scheduler = self.crawler.engine.scheduler
+        assert isinstance(scheduler, SupplyScheduler), "SCHEDULER is ours"
         used_up = scheduler.supply(requests)
-        if (first := scheduler.next_request()) is not None:
+        if not scheduler.is_busy and (first := scheduler.next_request()) is not None:
             self.crawler.engine.crawl(first)  # so the engine looks what there is
         while not self.stopping and not used_up.done():
             await asyncio.wait([used_up], timeout=0.5)
