@@ -52,6 +52,11 @@ _TEXTS: Final[Mapping[str, Sequence[bytes]]] = {
         b'profiles:\n  kelp:\n    name: K\n    classifiers: ["Framework :: K"]\n    include: ["[b-d]?"]\n',
         b'profiles: {a: {name: "A", classifiers: ["*"], hints: &h [x, y]}, b: {name: B, include: *h}}\n',
     ),
+    "packed": (
+        gzip.compress(b"kelp " * 100, mtime=0),
+        gzip.compress(b"", mtime=0) + gzip.compress(b"moor", mtime=0) + b"\0" * 7,
+        gzip.compress(b"kelp" * 3000, mtime=0),
+    ),
     "env": (
         b"DEFAULT_PROFILE=plone # as in the seeds\nexport PYF_DATA_DIR='data'\nPYPI_URL=\"http://x.example/\"\n",
         b"PYPI_MAX_RPS=5\nSTALE_PATIENCE=1e2\nDATABASE_URL=postgresql://u:p@h/d\nREDIS_HOST=h:1\n\nDESCRIPTIONS=all\n",

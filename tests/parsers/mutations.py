@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gzip
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -105,6 +106,7 @@ WORDS: Final[Mapping[str, Sequence[bytes]]] = {
         b"export `=`'`\"`\\`\\'`${HOME}`$(`#` # `\n\n`\r\n`:`'a`PYPI_CONCURRENCY=`PYPI_URL=http://[`\x0c",
         b"DATABASE_URL=sqlite://`TYPESENSE_HOST=`PYF_DATA_DIR=~nobody-here/`STALE_PATIENCE=",
     ),
+    "packed": (b"\x1f\x8b\x08", b"\0" * 8, b"\xff" * 4, gzip.compress(b"x", mtime=0)),
     "retry_after": (*_DATES, *_words(b"GMT`+0000`-9999`,` `(`)`\xb2`Feb`PM"), b"1" * 5000),
     "versions": (
         *_words(b"!`v`a`rc`.post`.dev`+`-`_`.`alpha`c`pre`rev` `\xd9\xa1`\xc2\xb2"),

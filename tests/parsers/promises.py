@@ -37,6 +37,7 @@ from pyf_scrapy.parsers.github import (
     parse_repository,
 )
 from pyf_scrapy.parsers.github_graphql import MAX_ALIASES, parse_batch, repository_query
+from pyf_scrapy.parsers.gunzip import gunzip, gunzip_parts
 from pyf_scrapy.parsers.names import package_names
 from pyf_scrapy.parsers.project_json import (
     File,
@@ -51,13 +52,14 @@ from pyf_scrapy.parsers.pypistats import parse_recent
 from pyf_scrapy.parsers.records import DownloadCounts
 from pyf_scrapy.parsers.requirements_txt import requirement_names
 from pyf_scrapy.parsers.rss import parse_feed
-from pyf_scrapy.parsers.simple_index import files_by_version, parse_index, parse_simple_page
+from pyf_scrapy.parsers.simple_index import files_by_version, parse_index, parse_simple_page, parts_of
 from pyf_scrapy.profiles import load_profiles
 from pyf_scrapy.sync.limits import retry_after
 
 T = TypeVar("T")
 
 MAX_ERROR: Final = 2000  # characters of an error's line
+MAX_UNPACKED: Final = 10_000  # bytes
 _NUL: Final = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _SORTABLE: Final = re.compile(r"[0-9a-z]+")
 _REPOSITORY: Final = re.compile(r"[A-Za-z0-9._-]{1,100}/[A-Za-z0-9._-]{1,100}")
@@ -461,6 +463,16 @@ def read_env(body: bytes, folder: Path) -> bool:
     return True
 
 
+def read_packed(body: bytes, _: Path) -> bool:
+    try:
+        content = gunzip(body, MAX_UNPACKED)
+    except (ValueError, EOFError):
+        return False
+    assert len(content) <= MAX_UNPACKED
+    assert b"".join(gunzip_parts(body, MAX_UNPACKED)) == content
+    return True
+
+
 READERS: Final = (
     Reader(
         "project JSON",
@@ -470,7 +482,7 @@ READERS: Final = (
         5,
     ),
     Reader("release JSON", "release_json", (parse_release,), read_release, 2),
-    Reader("simple index", "simple_index", (parse_index,), read_index, 2),
+    Reader("simple index", "simple_index", (parse_index, parts_of), read_index, 2),
     Reader("simple page", "simple_page", (parse_simple_page, files_by_version), read_page, 4),
     Reader("feed", "feed", (parse_feed,), read_feed, 4),
     Reader(
@@ -492,6 +504,7 @@ READERS: Final = (
     Reader("versions", "versions", (version_fields,), read_versions),
     Reader("Retry-After", "retry_after", (retry_after,), read_retry_after),
     Reader("requirements file", "requirements", (requirement_names,), read_requirements, 2),
-    Reader("profiles file", "profiles", (load_profiles,), read_profiles),
+    Reader("profiles file", "profiles", (load_profiles,), read_profiles, 2),
+    Reader("packed body", "packed", (gunzip, gunzip_parts), read_packed),
     Reader(".env file", "env", (read_env_file, read_environment), read_env),
 )
