@@ -64,6 +64,8 @@ class Enriching(RuleBasedStateMachine):
     ) -> None:
         stars = stars if state == "ok" else None
         answer = repository(key, state, at=self._at(age), stars=stars, commits=commits, created_at=created_at)
+        if any(known.key != key for known in self.store.repositories([key]).values()):
+            self.fetched.pop(key, None)  # it may be a repository of its own again, with facts of its own
         self._risen(self.store.save_repositories([answer]))
         self._risen(self.store.save_repositories([answer]))
         assert self.store.save_repositories([answer]) == 0
