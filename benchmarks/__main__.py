@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -44,6 +45,8 @@ def main() -> int:
     for option, value in (("--rounds", given.rounds), ("--documents", given.documents)):
         if value is not None and value < 1:
             parser.error(f"{option} {value}: use 1 or more")
+    # Ended by its exit, so that the servers of a case end with it.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     missed = False
     with (
         tempfile.TemporaryDirectory(prefix="pyf-bench-") as folder,

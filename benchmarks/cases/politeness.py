@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Sequence
 from itertools import pairwise
-from pathlib import Path
 from statistics import fmean, median
 
 from benchmarks.case import Case, Claim, Place, Rounds, discard
@@ -15,7 +13,7 @@ from benchmarks.figures import BenchmarkError, Figures, require
 from benchmarks.processes import Running, serving
 from benchmarks.traffic import Second
 from benchmarks.world import WorldOptions
-from tests.queue.valkey import Valkey
+from tests.queue.valkey import running_valkey
 
 CRAWL = ("crawl", "pypi", "-L", "WARNING", "-p", "plone")
 
@@ -36,11 +34,7 @@ class Ceiling(Case):
 
     def setup(self) -> None:
         self.server = self.stack.enter_context(serving(WorldOptions(self.size), latency=0.05))
-        # A socket's path must be short.
-        folder = Path(self.stack.enter_context(tempfile.TemporaryDirectory(prefix="valkey-")))
-        self.valkey = Valkey(folder)
-        self.valkey.start()
-        self.stack.callback(self.valkey.kill)
+        self.valkey = self.stack.enter_context(running_valkey())
 
     def run(self, contender: str) -> Figures:
         with self.valkey.client() as client:

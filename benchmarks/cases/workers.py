@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
-
 from benchmarks.case import Case, Claim, Rounds, discard
 from benchmarks.cases.sweep import check_store
 from benchmarks.figures import Figures, medians, ratio, require
 from benchmarks.processes import serving
 from benchmarks.world import WorldOptions
-from tests.queue.valkey import Valkey
+from tests.queue.valkey import running_valkey
 
 ALONE, ONE, TWO = "one, without REDIS_URL", "one worker", "two workers"
 
@@ -26,11 +23,7 @@ class Workers(Case):
 
     def setup(self) -> None:
         self.server = self.stack.enter_context(serving(WorldOptions(self.size)))
-        # A socket's path must be short.
-        folder = Path(self.stack.enter_context(tempfile.TemporaryDirectory(prefix="valkey-")))
-        self.valkey = Valkey(folder)
-        self.valkey.start()
-        self.stack.callback(self.valkey.kill)
+        self.valkey = self.stack.enter_context(running_valkey())
 
     def run(self, contender: str) -> Figures:
         with self.valkey.client() as client:

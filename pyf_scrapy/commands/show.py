@@ -13,21 +13,8 @@ from pyf_scrapy.exceptions import SearchError
 from pyf_scrapy.lookup import did_you_mean, existing_collection
 from pyf_scrapy.metadata.health.explanation import ADVICE, EXPLAINED, advice, explained
 from pyf_scrapy.search.queries import show
+from pyf_scrapy.search.schema import VERSION_FIELDS
 
-#: What a release in the `versions` of the JSON says of itself.
-VERSION_FIELDS = (
-    "version",
-    "upload_timestamp",
-    "requires_python",
-    "framework_versions",
-    "python_versions",
-    "is_latest",
-    "latest_for",
-    "is_prerelease",
-    "yanked",
-    "yanked_reason",
-    "partial",
-)
 _NEWEST = 5  # releases named on the page
 
 #: `github_proof` in words.

@@ -19,6 +19,21 @@ TOKEN_SEPARATORS = [*".-_@/", *"<>()[]{},;:=|"]
 SYMBOLS_TO_INDEX = ["+", "#"]
 DEFAULT_SORTING_FIELD = "name_sortable"
 
+#: What a list of a package's releases says of each.
+VERSION_FIELDS = (
+    "version",
+    "upload_timestamp",
+    "requires_python",
+    "framework_versions",
+    "python_versions",
+    "is_latest",
+    "latest_for",
+    "is_prerelease",
+    "yanked",
+    "yanked_reason",
+    "partial",
+)
+
 Origin = Literal["seeds", "upstream", "added"]
 
 

@@ -8,25 +8,11 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
-from pyf_scrapy.search.schema import SCHEMA
+from pyf_scrapy.search.schema import SCHEMA, VERSION_FIELDS
 from pyf_scrapy.web.catalogue import SUMMARY_FIELDS
 
 _FIELDS = {field.name: field for field in SCHEMA}
 
-#: What a list of releases says of each.
-RELEASE_FIELDS = (
-    "version",
-    "upload_timestamp",
-    "requires_python",
-    "framework_versions",
-    "python_versions",
-    "is_latest",
-    "latest_for",
-    "is_prerelease",
-    "yanked",
-    "yanked_reason",
-    "partial",
-)
 #: What only pyf.aggregator's collections have, and what serves the index itself.
 _HIDDEN = frozenset(
     {"identifier", "name_sortable", "registry", "version_raw", "version_sortable", "repository_url"}
@@ -165,7 +151,7 @@ PackageSummary = document_model(
     SUMMARY_FIELDS,
     _Matching,
 )
-ReleaseSummary = document_model("ReleaseSummary", "A release of a package.", RELEASE_FIELDS)
+ReleaseSummary = document_model("ReleaseSummary", "A release of a package.", VERSION_FIELDS)
 ReleaseDetail = document_model(
     "ReleaseDetail",
     "A release with all that is known of it. Text, repository, downloads and health stand on the latest "

@@ -14,7 +14,8 @@ from pyf_scrapy.exceptions import NotFoundError
 from pyf_scrapy.profiles import Profile
 from pyf_scrapy.search.calls import searches
 from pyf_scrapy.search.queries import MAX_PER_PAGE, normalize, show
-from pyf_scrapy.web.api_documents import DOCUMENT_FIELDS, MATCHING, RELEASE_FIELDS
+from pyf_scrapy.search.schema import VERSION_FIELDS
+from pyf_scrapy.web.api_documents import DOCUMENT_FIELDS, MATCHING
 from pyf_scrapy.web.asked import SORT_FIELDS
 from pyf_scrapy.web.catalogue import Catalogue, Row
 from pyf_scrapy.web.cursors import decode_cursor, encode_cursor, query_digest
@@ -73,7 +74,7 @@ def list_packages(site: Site, catalogue: Catalogue, profile: Profile, filters: F
 
 def list_releases(site: Site, profile: Profile, name: str, page: Page) -> Listing:
     """The releases of a package, the latest first. Raises NotFoundError."""
-    documents = _documents(site, profile, name, fields=(_ORDER, *RELEASE_FIELDS))
+    documents = _documents(site, profile, name, fields=(_ORDER, *VERSION_FIELDS))
     digest = _digest(f"releases/{normalize(name)}", profile, page)
     start = 0
     if page.cursor is not None:
@@ -82,7 +83,7 @@ def list_releases(site: Site, profile: Profile, name: str, page: Page) -> Listin
     some = documents[start : start + page.limit]
     more = start + len(some) < len(documents)
     following = encode_cursor(digest, some[-1][_ORDER]) if more else None
-    return Listing(len(documents), [shown(document, RELEASE_FIELDS) for document in some], following)
+    return Listing(len(documents), [shown(document, VERSION_FIELDS) for document in some], following)
 
 
 def list_values(catalogue: Catalogue, profile: Profile, field: ListedField, page: Page) -> Listing:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
@@ -84,3 +87,15 @@ class Valkey:
                 return bool(client.ping())
             except RedisError:
                 return False
+
+
+@contextmanager
+def running_valkey() -> Iterator[Valkey]:
+    """A server without data, in a folder whose path is short enough."""
+    with tempfile.TemporaryDirectory(prefix="valkey-") as folder:
+        server = Valkey(Path(folder))
+        try:
+            server.start()
+            yield server
+        finally:
+            server.kill()
