@@ -154,13 +154,12 @@ class PoliteDownloadHandler(BaseDownloadHandler):
                 interval=0.0 if rates else interval,
             )
             counts = HostCounts(self.crawler.stats, name)
-            host = Host(name, gate, Share(interval), rates, counts)
+            self.hosts[name] = host = Host(name, gate, Share(interval), rates, counts)
             scheduler = self.crawler.engine.scheduler
             if interval and isinstance(scheduler, SupplyScheduler):
-                host = Host(name, gate, Share(interval), rates, counts, scheduler.look_again)
+                host.started = scheduler.look_again
                 scheduler.watch(request.meta.get("download_slot", ""), host.is_crowded)
                 self._scheduler = scheduler
-            self.hosts[name] = host
         return self.hosts[name]
 
     def _judge(self, host: Host, ticket: int, response: Response) -> None:

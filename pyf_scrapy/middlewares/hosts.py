@@ -31,15 +31,14 @@ class Host:
         share: Share,
         rates: SharedRates | None,
         counts: HostCounts,
-        started: Callable[[], None] = lambda: None,
     ) -> None:
-        """`started` is called when a request starts: fewer wait."""
         self.name = name
+        #: called when a request starts: fewer wait
+        self.started: Callable[[], None] | None = None
         self.counts = counts
         self.gate = gate
         self._share = share
         self._rates = rates
-        self._started = started
         self._turn = asyncio.Lock()
         self._waiting = 0
         self._changed = asyncio.Event()
@@ -99,7 +98,8 @@ class Host:
 
     def _start(self, now: float) -> int:
         self._share.start(now)
-        self._started()
+        if self.started is not None:
+            self.started()
         return self.gate.start(now)
 
     def _wait(self, now: float) -> float:
