@@ -74,6 +74,10 @@ class FetchError(PyfError):
         self.transport = transport
 
 
+class DamagedError(FetchError):
+    """Raised by spiders when an answer came whole and cannot be unpacked: the next one may be well."""
+
+
 class NoProjectError(FetchError):
     """Raised by spiders when PyPI has no project of this name, and that settles it."""
 

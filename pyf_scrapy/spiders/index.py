@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Container, Iterator
 from dataclasses import dataclass
@@ -10,13 +11,15 @@ from dataclasses import dataclass
 from packaging.utils import canonicalize_name
 from scrapy.http import Response
 
-from pyf_scrapy.exceptions import FetchError, ParseError
+from pyf_scrapy.exceptions import DamagedError, FetchError, ParseError
 from pyf_scrapy.parsers.gunzip import gunzip_parts
 from pyf_scrapy.parsers.simple_index import IndexReader, parts_of
 from pyf_scrapy.session import Session
 from pyf_scrapy.spiders.fetching import LARGEST_INDEX, PyPI, etag_of
 from pyf_scrapy.store.index_file import IndexFile, IndexLines
 from pyf_scrapy.sync.removal import IndexVerdict, judge_index, too_many
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,15 @@ class Index:
         self.read_at = 0
 
     async def read(self) -> Read:
-        """Ask for the index and judge it. Raises FetchError, ParseError: nothing is changed by it."""
+        """Ask for the index and judge it; once more when it comes damaged. Raises FetchError, ParseError:
+        nothing is changed by it."""
+        try:
+            return await self._read()
+        except DamagedError as error:
+            logger.warning("%s; asking for it again", error)
+        return await self._read()
+
+    async def _read(self) -> Read:
         file = IndexFile(self.session.data_dir / "index")
         header = await asyncio.to_thread(file.read_header)
         response = await self.pypi.index(header.etag if header is not None else None)
@@ -113,7 +124,7 @@ def _parts(response: Response) -> Iterator[bytes]:
     try:
         yield from gunzip_parts(response.body, LARGEST_INDEX)
     except (EOFError, ValueError) as error:
-        raise FetchError(f"cannot read {response.url}: its packed body is unusable: {error}") from error
+        raise DamagedError(f"cannot read {response.url}: its packed body is unusable: {error}") from error
 
 
 def listed(index: IndexFile, names: Container[str]) -> set[str]:

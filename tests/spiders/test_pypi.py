@@ -215,6 +215,23 @@ async def test_a_damaged_index_is_one_event(damage: str, tmp_path: Path, empty_i
     assert not (tmp_path / "index").exists()
 
 
+async def test_an_index_that_came_damaged_once_is_asked_for_again(
+    tmp_path: Path, empty_index: Server
+) -> None:
+    """One bad object in a cache must not cost a run of cron's."""
+    body = gzip.compress(b'{"meta": {"_last-serial": 5}, "projects": [{"name": "kelp", "_last-serial": 5}]}')
+
+    async def answer(request: web.Request, number: int) -> web.Response:
+        if request.path != "/simple/":
+            return web.Response(status=404)
+        return web.Response(body=body[:-9] if number == 1 else body, headers={"Content-Encoding": "gzip"})
+
+    async with serving(answer) as site:
+        crawled = await Place(tmp_path, site.url, empty_index).crawl("pypi", profile="plone")
+    assert crawled.figures["listed"] == 1
+    assert [arrival.path for arrival in site.arrivals][:2] == ["/simple/"] * 2
+
+
 async def test_a_lost_index_is_filled_again_without_a_request_to_pypi(place: Place, replica: Handle) -> None:
     await place.crawl("pypi", profile="plone")
     before = place.documents("plone")
