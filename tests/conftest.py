@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from pyf_scrapy.replica.runner import Handle
@@ -17,6 +18,12 @@ from pyf_scrapy.search.connection import Connection, TypesenseSettings, connect
 from pyf_scrapy.search.embedded import Server, embedded_server
 from tests.crawling import Place
 from tests.postgresql import Postgresql, programs
+
+# A machine with much else to do is not a fault of what is tested.
+hypothesis.settings.register_profile(
+    "loaded", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("loaded")
 
 #: Folders and files whose tests run crawls, commands and servers: they begin, so that no worker is left with
 #: minutes of work when the other one has ended. The many short tests of pure logic fill up the rest.

@@ -205,7 +205,7 @@ def model(text: str, moment: float, zone: ZoneInfo, within: int) -> float | None
 
 
 @given(EXPRESSIONS, MOMENTS, st.sampled_from(ZONES))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_the_next_time_is_that_of_debians_cron(text: str, moment: float, zone: str) -> None:
     there, within = ZoneInfo(zone), 1600
     at = Crontab(text).next_after(moment, there)

@@ -216,7 +216,7 @@ class TestValues:
         assert "hüsh" not in str(caught.value)
 
     @given(st.sampled_from(SETTINGS), st.text(max_size=40))
-    @hypothesis_settings(max_examples=200, deadline=None)
+    @hypothesis_settings(max_examples=200)
     def test_no_text_raises_anything_else(self, setting: Any, text: str) -> None:
         message = setting.name
         try:

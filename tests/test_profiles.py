@@ -120,7 +120,7 @@ class TestMatches:
         assert profile(include=(pattern,)).matches(name, ()) is expected
 
     @given(st.from_regex(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,20}[A-Za-z0-9])?", fullmatch=True))
-    @hypothesis_settings(max_examples=200, deadline=None)
+    @hypothesis_settings(max_examples=200)
     def test_a_name_as_pattern_is_its_normal_form(self, name: str) -> None:
         normalized = re.sub(r"[-_.]+", "-", name).lower()
         assert normalize_pattern(name) == normalized
@@ -341,7 +341,7 @@ class TestFile:
         st.binary(max_size=200)
         | st.text(alphabet="profiles:\n -&*a[]{}'\"!|>%\t", max_size=80).map(str.encode)
     )
-    @hypothesis_settings(max_examples=200, deadline=None)
+    @hypothesis_settings(max_examples=200)
     def test_no_text_raises_anything_else(self, data: bytes) -> None:
         for text in (data, b"profiles:\n  p:\n    name: x\n    classifiers:\n" + data):
             message = "x:0: "

@@ -127,7 +127,7 @@ class TestClean:
         assert clean("a\x1b[1m\n\n\tb \x07\r\n  c", lines=True) == "a\n\n        b\n  c"
 
     @given(st.text(alphabet=st.characters() | st.sampled_from("\x1b[]P\\m0;\x9b\x9d\x07\u202e\ud800\n")))
-    @hypothesis_settings(max_examples=300, deadline=None)
+    @hypothesis_settings(max_examples=300)
     def test_every_text(self, text: str) -> None:
         for cleaned in (clean(text), clean(text, lines=True).replace("\n", "")):
             assert not any(ord(character) < 32 or 127 <= ord(character) < 160 for character in cleaned)

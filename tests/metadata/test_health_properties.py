@@ -119,7 +119,7 @@ def facts(draw: st.DrawFn) -> HealthFacts:
     )
 
 
-every = settings(deadline=None, max_examples=100)
+every = settings(max_examples=100)
 
 
 @every
@@ -347,7 +347,7 @@ IMPROVEMENTS: dict[str, Change] = {
 
 
 @pytest.mark.parametrize("name", IMPROVEMENTS)
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(known=facts())
 def test_an_improvement_never_lowers_the_score(name: str, known: HealthFacts) -> None:
     assert judge(IMPROVEMENTS[name](known)).score >= judge(known).score

@@ -229,7 +229,7 @@ known = st.dictionaries(
 )
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(known)
 def test_each_claimed_framework_version_has_exactly_one_newest_release(
     known: dict[str, tuple[list[str], bool]],

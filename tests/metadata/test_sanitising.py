@@ -172,7 +172,7 @@ def test_no_way_to_hide_a_script_works(attack: str) -> None:
     assert_harmless(sanitise(attack))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(FRAGMENTS)
 @example("<li><option><form><li>")
 @example("<pre>&#10;\n&#10;x")
@@ -182,7 +182,7 @@ def test_no_soup_of_tags_gets_through_and_sanitising_again_changes_nothing(fragm
     assert sanitise(html) == html
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(FRAGMENTS, st.sampled_from([MARKDOWN, RST, PLAIN]))
 def test_no_source_breaks_rendering(source: str, content_type: str) -> None:
     description = render(source, content_type)

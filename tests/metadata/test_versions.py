@@ -50,7 +50,7 @@ def as_pypi_orders(version: str, *, yanked: bool = False) -> tuple[bool, bool, V
     return not yanked, not parsed.is_prerelease, parsed
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(st.lists(st.tuples(written_versions(), st.booleans()), min_size=2, max_size=16))
 def test_key_orders_as_pypi_does(releases: list[tuple[str, bool]]) -> None:
     ordered = sorted(releases, key=lambda release: sortable(release[0], yanked=release[1]))
@@ -58,7 +58,7 @@ def test_key_orders_as_pypi_does(releases: list[tuple[str, bool]]) -> None:
     assert expected == sorted(expected)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(st.lists(written_versions(), min_size=2, max_size=16, unique=True))
 def test_spellings_of_one_version_stay_apart_and_side_by_side(versions: list[str]) -> None:
     keys = {version: sortable(version) for version in versions}
@@ -68,7 +68,7 @@ def test_spellings_of_one_version_stay_apart_and_side_by_side(versions: list[str
     assert len(runs) == len(set(map(Version, versions)))
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(st.text(), st.text(), st.booleans())
 def test_key_of_any_text_is_short_plain_and_its_own(one: str, other: str, yanked: bool) -> None:
     key = sortable(one, yanked=yanked)
@@ -157,7 +157,7 @@ def test_fields(version: str, numbers: tuple[int, int, int], postfix: str, is_pr
     assert fields == VersionFields(version, *numbers, postfix, sortable(version), is_prerelease)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(written_versions())
 def test_fields_rebuild_the_version(version: str) -> None:
     """Nothing is lost between the numbers and the postfix (but the epoch and numbers cut to 64 bits)."""

@@ -312,5 +312,5 @@ class Hosts(RuleBasedStateMachine):
         assert self.gate.wait(self.now + 100) == 0
 
 
-Hosts.TestCase.settings = settings(max_examples=80, stateful_step_count=40, deadline=None)
+Hosts.TestCase.settings = settings(max_examples=80, stateful_step_count=40)
 TestHosts = Hosts.TestCase

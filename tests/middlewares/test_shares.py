@@ -120,7 +120,7 @@ def new_workers(count: int, rate: float, seed: int, most: int = 16) -> list[Work
     ]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     count=st.integers(1, 8),
     rate=st.sampled_from([1.0, 5.0, 40.0, 200.0]),

@@ -146,19 +146,19 @@ def check_storable(record: Any) -> None:
     assert b"\\u0000" not in msgspec.json.encode(record)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.binary(max_size=60) | st.text(max_size=60).map(str.encode))
 def test_random_bytes(body: bytes) -> None:
     check(body)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(values)
 def test_random_json(value: Any) -> None:
     check(json.dumps(value).encode())  # the stdlib writes NaN, Infinity and lone surrogates too
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(projects | indexes | pages)
 @example({"info": {"name": "kelp", "version": "1.0", "classifiers": ["\ud800"]}})
 @example({"meta": {"api-version": 10**4299}, "projects": []})
@@ -167,7 +167,7 @@ def test_random_documents(document: dict[str, Any]) -> None:
     check(json.dumps(document).encode())
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(mutations())
 def test_mutated_documents(body: bytes) -> None:
     check(body)

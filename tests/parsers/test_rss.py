@@ -73,7 +73,7 @@ def test_case(case: str) -> None:
 
 
 @pytest.mark.usefixtures("zone")
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(0, 4_102_444_799), st.integers(-1439, 1439))
 @example(1_774_751_400, 0)  # 02:30 on the 29th of March 2026, an hour that Berlin does not have
 def test_any_moment_is_told_exactly(seconds: int, offset: int) -> None:
@@ -138,20 +138,20 @@ def mutations(draw: st.DrawFn) -> bytes:
     return body[:start] + draw(NOISE) + body[start + draw(st.integers(0, 20)) :]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(mutations())
 def test_mutated_feeds(body: bytes) -> None:
     check(body)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.binary(max_size=60) | st.lists(st.sampled_from(TOKENS) | NOISE, max_size=12).map(b"".join))
 def test_random_bytes(body: bytes) -> None:
     check(body)
     check(b"<rss><channel>" + body)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.text(max_size=30), st.text(max_size=40))
 def test_any_text_of_link_and_date(path: str, date: str) -> None:
     check(feed(f"https://pypi.org/project/kelp{path}", date))

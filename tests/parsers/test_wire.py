@@ -20,14 +20,14 @@ def packaging_accepts(name: str) -> bool:
     return True
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.text(max_size=6) | st.from_regex(r"[A-Za-z0-9._-]{1,8}\n?"))
 def test_names_are_those_of_packaging(name: str) -> None:
     """A name that other tools refuse could stand for a path or another package."""
     assert wire.is_name(name) == packaging_accepts(name)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.datetimes(min_value=datetime(1970, 1, 2), max_value=datetime(9998, 1, 1)),  # noqa: DTZ001  zones follow
     st.integers(-1439, 1439),

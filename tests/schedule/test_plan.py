@@ -226,7 +226,7 @@ def test_how_hard_a_run_is_stopped() -> None:
     st.integers(0, 2 * 365 * DAY),
     st.integers(0, 60 * DAY),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_what_was_missed_is_made_up_for_exactly_once(text: str, zone: str, before: int, down: int) -> None:
     """However long it was down, whatever the clocks did meanwhile."""
     job = replace(JOBS["sync"], crontab=Crontab(text), zone=ZoneInfo(zone))
@@ -249,7 +249,7 @@ def test_what_was_missed_is_made_up_for_exactly_once(text: str, zone: str, befor
     ),
     st.integers(-100, 100),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_whatever_happens_no_spider_runs_twice_and_places_are_kept(
     parallel: int, events: list[tuple[int, int, int | None]], back: int
 ) -> None:

@@ -339,7 +339,7 @@ texts = st.one_of(
 lists = st.one_of(st.none(), st.lists(st.text(st.characters(codec=None), max_size=8), max_size=3).map(tuple))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     single=st.fixed_dictionaries(
         dict.fromkeys(

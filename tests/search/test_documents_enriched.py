@@ -250,7 +250,7 @@ def test_texts_of_strangers_are_cleaned() -> None:
 words = st.one_of(st.none(), st.text(st.characters(codec=None), max_size=20))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     owner=st.text(st.characters(codec=None), max_size=9),
     license_=words,

@@ -190,7 +190,7 @@ def test_a_failed_search_is_one_line(client: typesense.Client) -> None:
         search(client, "nowhere", "x")
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(query=st.one_of(st.text(max_size=40), st.text("-`\"'()[]&|:=,*.1 a", max_size=12)))
 def test_no_query_is_an_error(client: typesense.Client, query: str) -> None:
     assert search(client, ALIAS, query).found >= 0

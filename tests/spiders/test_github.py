@@ -19,7 +19,7 @@ from pyf_scrapy.replica.provenance import is_attested
 from pyf_scrapy.search.embedded import Server
 from tests.crawling import Place
 from tests.filled import Filled
-from tests.github import TOKEN, all_enriched, asked_about, enrich, figures, latest, living
+from tests.github import TOKEN, all_enriched, asked_about, enrich, figures, latest, plain
 
 OPTIONS = Options(
     projects=60, members={"plone": 30, "django": 6}, only_members=True, most_releases=4, empty=0, missing=0
@@ -111,7 +111,7 @@ async def test_no_request_goes_to_an_address_from_metadata(filled: Place, replic
     mine = urlsplit(replica.url).netloc
     assert set((await enrich(filled)).outcome.hosts) == {mine}
     replica.services()
-    assert set((await enrich(filled, None, name=next(iter(living(replica))))).outcome.hosts) == {mine}
+    assert set((await enrich(filled, None, name=next(iter(plain(filled, replica))))).outcome.hosts) == {mine}
 
 
 async def test_one_package_by_name_is_asked_about_again(
@@ -120,7 +120,7 @@ async def test_one_package_by_name_is_asked_about_again(
     """Whoever has just moved his repository does not wait for a day; `verbose` shows what was said."""
     await enrich(filled)
     replica.reset()
-    name, repository = next((n, r) for n, r in living(replica).items() if r.contributors)
+    name, repository = next((n, r) for n, r in plain(filled, replica).items() if r.contributors)
     replica.event({"event": "star", "repository": repository.full_name, "stars": 98765})
     with caplog.at_level(logging.INFO):
         crawled = await enrich(filled, name=name.upper(), verbose="1")

@@ -22,5 +22,5 @@ def run_machine(
     made = cast("type[RuleBasedStateMachine]", lambda: machine(new_url()))  # it calls it, no more
     run_state_machine_as_test(
         made,
-        settings=settings(max_examples=examples, stateful_step_count=_STEPS, deadline=None),
+        settings=settings(max_examples=examples, stateful_step_count=_STEPS),
     )

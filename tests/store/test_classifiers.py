@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pyf_scrapy.exceptions import StoreError
@@ -29,7 +29,6 @@ def test_any_classifiers_come_back_as_they_were(codec: ClassifierCodec) -> None:
     codec.learn(f"Topic :: {number}" for number in range(20_000))  # numbers of one, two and three bytes
 
     @given(st.lists(st.integers(0, 19_999)))
-    @settings(deadline=None)
     def same(numbers: list[int]) -> None:
         names = tuple(f"Topic :: {number}" for number in numbers)
         assert codec.decode(codec.encode(names)) == names

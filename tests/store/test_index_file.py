@@ -7,7 +7,7 @@ from array import array
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pyf_scrapy.exceptions import StoreError
@@ -48,7 +48,6 @@ def test_entries_come_sorted_with_their_places(written: Path) -> None:
     ),
     st.integers(1, 50),
 )
-@settings(deadline=None)
 def test_any_names_come_back(
     tmp_path_factory: pytest.TempPathFactory, named: dict[str, tuple[str, int | None]], chunk: int
 ) -> None:

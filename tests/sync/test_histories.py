@@ -192,7 +192,6 @@ def histories(count: int, steps: int, of: int) -> None:
         settings=settings(
             max_examples=count,
             stateful_step_count=steps,
-            deadline=None,
             database=None,
             print_blob=False,
             suppress_health_check=list(HealthCheck),

@@ -163,7 +163,7 @@ class TestReadme:
 
 
 class TestQueries:
-    @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+    @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(
         st.one_of(
             st.text(min_size=1, max_size=60), st.text(alphabet="`\\|&:=[](),!<> a1", min_size=1, max_size=30)
@@ -176,7 +176,7 @@ class TestQueries:
         for row in found.rows:
             assert plain(value) in map(plain, row["framework_versions"])
 
-    @settings(max_examples=25, deadline=None)
+    @settings(max_examples=25)
     @given(query=st.text(max_size=80), topic=st.text(max_size=40), page=st.text(max_size=4))
     def test_whatever_is_asked_the_answer_is_a_page(
         self, client: Client, query: str, topic: str, page: str
