@@ -51,7 +51,7 @@ _LONGEST_MESSAGE = 2_000  # characters of what a crawl said
 
 @dataclass(frozen=True)
 class CrawlResult:
-    """What a crawl came to. `figures` are those of its summary (README, "Reading the summary of a crawl"),
+    """What a crawl came to. `figures` are those of its summary (docs/reading-a-run.md),
     `hosts` what was asked of each host and what it sent."""
 
     spider: str
@@ -98,7 +98,7 @@ class Page:
 
 @dataclass(frozen=True)
 class Package:
-    """A package of a collection. `latest` is the document of its latest release (README, "Documents"),
+    """A package of a collection. `latest` is the document of its latest release (docs/documents.md),
     `versions` those of all releases, newest first."""
 
     name: str
@@ -125,7 +125,7 @@ def crawl(
 ) -> CrawlResult:
     """Run a crawl to its end, as `scrapy crawl SPIDER -a profile=PROFILE` does.
 
-    `arguments` are those of the spider (README, "Spiders"): `limit=100`, `releases="latest"`, `full=True`.
+    `arguments` are those of the spider (docs/commands.md): `limit=100`, `releases="latest"`, `full=True`.
     It is a process of its own: as many crawls as you like, one after the other or in threads, also where an
     event loop runs, as in a notebook. An interrupt lets it finish what is under way. With `timeout` (seconds)
     it is interrupted then, and CrawlError raised; the same call goes on from there.

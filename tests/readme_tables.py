@@ -1,4 +1,4 @@
-"""README's tables, made from the code. `python -m tests.readme_tables` writes them again.
+"""The tables of README and docs/, made from the code. `python -m tests.readme_tables` writes them again.
 
 What the code does not say (what an argument means, what to do about a figure) stands here; a test compares
 both ways, so that nothing is missing and nothing is described that does not exist.
@@ -20,6 +20,7 @@ from scrapy.spiderloader import get_spider_loader
 
 import pyf_scrapy.commands
 from benchmarks import report
+from benchmarks.case import Claim
 from pyf_scrapy.command import ActionCommand
 from pyf_scrapy.commands.output import ExitCode
 from pyf_scrapy.extensions.outcome import FIGURES
@@ -29,11 +30,13 @@ from pyf_scrapy.profiles import load_profiles
 from pyf_scrapy.schedule.jobs import KINDS, Job, planned
 from pyf_scrapy.search.queries import QUERY_FIELDS
 from pyf_scrapy.search.schema import SCHEMA, Field
+from pyf_scrapy.setting_types import Setting
 from pyf_scrapy.settings_table import SETTINGS
 from pyf_scrapy.spiders.store_spider import StoreSpider
 
 ROOT = Path(__file__).parents[1]
-README = ROOT / "README.md"
+#: README and what it links to.
+PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 PACKAGE = ROOT / "pyf_scrapy"
 
 PROFILE_KEYS = {
@@ -43,7 +46,7 @@ PROFILE_KEYS = {
     "hints": "words that members probably have in their names; these are fetched first",
     "include": "names that belong to it whatever their classifiers; `*`, `?` and `[abc]` as in file names",
     "exclude": "names that never belong to it; beats `include`",
-    "synonyms": "words that mean the same in a search, see [Relevance](#relevance)",
+    "synonyms": "words that mean the same in a search, see [Relevance](docs/search-server.md#relevance)",
 }
 
 SPIDERS = {
@@ -115,6 +118,12 @@ JOBS = {
     "health": "computes all scores as of the day",
     "full": "fetches everything again; serials make it needless",
 }
+
+#: What README shows of the settings.
+COMMON_SETTINGS = (
+    *("DEFAULT_PROFILE", "USER_AGENT_CONTACT", "PYF_DATA_DIR", "PYPI_URL", "PYPI_MAX_RPS", "GITHUB_TOKEN"),
+    *("TYPESENSE_HOST", "TYPESENSE_API_KEY", "DATABASE_URL", "REDIS_URL", "SERVE_URL"),
+)
 
 ORIGINS = {"seeds": "README", "upstream": "schema", "added": "new"}
 
@@ -327,6 +336,15 @@ def _options() -> str:
 
 
 def _settings() -> str:
+    return _settings_table(SETTINGS)
+
+
+def _common_settings() -> str:
+    by_name = {setting.name: setting for setting in SETTINGS}
+    return _settings_table(by_name[name] for name in COMMON_SETTINGS)
+
+
+def _settings_table(settings: Iterable[Setting]) -> str:
     return table(
         ("setting", "default", "meaning"),
         (
@@ -335,7 +353,7 @@ def _settings() -> str:
                 f"`{setting.default_text}`" if setting.default_text else "",
                 setting.help + ("" if uses(setting.name) else " (not used yet)"),
             )
-            for setting in SETTINGS
+            for setting in settings
         ),
     )
 
@@ -415,8 +433,20 @@ def _rules() -> str:
 
 
 def _speed() -> str:
+    return _speed_table(lambda claim: True)
+
+
+def _speed_in_short() -> str:
+    """What the benchmarks must hold, and how we compare with others, well or badly."""
+    return _speed_table(
+        lambda claim: bool(report.demand(claim)) or ("ours" in claim.text and "raw client" not in claim.text)
+    )
+
+
+def _speed_table(shown: Callable[[Claim], bool]) -> str:
     results = report.read(report.RESULTS)
-    rows = table(
+    rows = [(result, claim) for result in results for claim in result.claims if shown(claim)]
+    text = table(
         ("case", "what", "median", "asked for"),
         (
             (
@@ -425,13 +455,12 @@ def _speed() -> str:
                 report.number(claim.value),
                 report.demand(claim),
             )
-            for result in results
-            for claim in result.claims
+            for result, claim in rows
         ),
     )
-    if not any(map(report.is_busy, results)):
-        return rows
-    return f"{rows}\n\n\\* The machine had other work meanwhile: seconds and searches say little."
+    if not any(report.is_busy(result) for result, _ in rows):
+        return text
+    return f"{text}\n\n\\* The machine had other work meanwhile: seconds and searches say little."
 
 
 TABLES: Mapping[str, Callable[[], str]] = {
@@ -443,12 +472,14 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "options": _options,
     "jobs": _jobs,
     "settings": _settings,
+    "common settings": _common_settings,
     "fields": _fields,
     "searched fields": _searched,
     "rules": _rules,
     "figures": _figures,
     "exit codes": _exit_codes,
     "speed": _speed,
+    "speed in short": _speed_in_short,
 }
 
 _MARKED = re.compile(r"(<!-- table: ([a-z ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -465,4 +496,5 @@ def written(text: str) -> str:
 
 
 if __name__ == "__main__":
-    README.write_text(written(README.read_text()))
+    for page in PAGES:
+        page.write_text(written(page.read_text()))

@@ -1,4 +1,4 @@
-"""README is what a user goes by: every table, command and name in it is held against the code."""
+"""README and docs/ are what a user goes by: every table, command, name and link is held against the code."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import shlex
 from pathlib import Path
 
 import pytest
-from scrapy.settings import Settings
+from scrapy.settings import Settings, default_settings
 
+from pyf_scrapy import settings
 from pyf_scrapy.commands.output import ExitCode
 from pyf_scrapy.environment import variables
 from pyf_scrapy.extensions.outcome import FIGURES
@@ -20,16 +21,22 @@ from tests import readme_tables
 from tests.readme_tables import ARGUMENTS, EXIT_CODES, FIELD_GROUPS, FIGURE_MEANINGS, PROFILE_KEYS, SPIDERS
 
 ROOT = Path(__file__).parents[1]
-TEXT = (ROOT / "README.md").read_text()
+PAGES = {path.relative_to(ROOT).as_posix(): path.read_text() for path in readme_tables.PAGES}
+TEXT = PAGES["README.md"]
+#: That of what is called otherwise in pyf.aggregator is held by test_coming_from.
+OURS = "\n".join(text for page, text in PAGES.items() if page != "docs/coming-from-pyf-aggregator.md")
 
-#: Commands of Scrapy itself that README speaks of.
+#: Commands of Scrapy itself that the pages speak of.
 OF_SCRAPY = {"list", "check", "settings"}
+#: Variables that are not ours.
+OF_OTHERS = {"PYF_ENV_FILE", "SSL_CERT_FILE", "XDG_CACHE_HOME"}
 
 
 def code() -> list[str]:
     """All that is set as code: indented lines and what stands in backticks."""
-    lines = re.findall(r"^ {4}(.*)$", TEXT, re.MULTILINE)
-    return [line for line in (*lines, *re.findall(r"`([^`\n]+)`", TEXT)) if line.strip()]
+    text = "\n".join(PAGES.values())
+    lines = re.findall(r"^ {4}(.*)$", text, re.MULTILINE)
+    return [line for line in (*lines, *re.findall(r"`([^`\n]+)`", text)) if line.strip()]
 
 
 def quoted(program: str) -> list[str]:
@@ -38,19 +45,23 @@ def quoted(program: str) -> list[str]:
     return sorted({re.sub(r"\s+#.*", "", line).removeprefix(f"{program} ") for line in starts})
 
 
-def section(title: str) -> str:
+def section(title: str, page: str = "README.md") -> str:
     """The text below a heading, up to the next of its level or above."""
-    found = re.search(rf"^(#+) {re.escape(title)}\n(.*?)(?=^#{{1,2}} |\Z)", TEXT, re.MULTILINE | re.DOTALL)
+    text = PAGES[page]
+    found = re.search(rf"^(#+) {re.escape(title)}\n(.*?)(?=^#{{1,2}} |\Z)", text, re.MULTILINE | re.DOTALL)
     assert found, title
     return found[2]
 
 
 class TestTables:
     def test_each_is_there_once(self) -> None:
-        assert sorted(readme_tables.marked(TEXT)) == sorted(readme_tables.TABLES)
+        marked = [name for text in PAGES.values() for name in readme_tables.marked(text)]
+        assert sorted(marked) == sorted(readme_tables.TABLES)
 
-    def test_each_says_what_the_code_says(self) -> None:
-        assert readme_tables.written(TEXT) == TEXT, "write them again: python -m tests.readme_tables"
+    @pytest.mark.parametrize("page", PAGES)
+    def test_each_says_what_the_code_says(self, page: str) -> None:
+        text = PAGES[page]
+        assert readme_tables.written(text) == text, "write them again: python -m tests.readme_tables"
 
     def test_all_arguments_and_spiders_are_described_and_no_others(self) -> None:
         spiders = readme_tables.spiders()
@@ -70,13 +81,13 @@ class TestTables:
         assert set(FIELD_GROUPS) <= {field.name for field in SCHEMA}
 
     def test_what_is_said_to_differ_are_fields(self) -> None:
-        rows = section("Fields of a document").partition("What differs")[2]
+        rows = section("What differs from pyf.aggregator, and why", "docs/documents.md")
         names = {name for row in re.findall(r"^\| (`.*?) \|", rows, re.MULTILINE) for name in _words(row)}
         assert {"id", "version_sortable", "health_score"} <= names <= {"id", *(f.name for f in SCHEMA)}
 
 
 def _words(text: str) -> list[str]:
-    return re.findall(r"`([^`]+)`", text)
+    return re.findall(r"`([^`\n]+)`", text)
 
 
 class TestCommands:
@@ -106,8 +117,8 @@ class TestCommands:
         spider = readme_tables.spiders()[name]
         if "requirements" in given:
             given["requirements"] = str(ROOT / given["requirements"])
-        settings = Settings({"PROFILES_FILE": ROOT / "profiles.yaml", "REDIS_URL": "redis://localhost/0"})
-        assert spider.check_arguments(given, settings)
+        values = Settings({"PROFILES_FILE": ROOT / "profiles.yaml", "REDIS_URL": "redis://localhost/0"})
+        assert spider.check_arguments(given, values)
 
     def test_the_two_commands_and_those_of_the_issue_are_there(self) -> None:
         assert {"demo", "test", "setup", "lint"} <= set(quoted("make"))
@@ -124,17 +135,16 @@ class TestCommands:
 
 class TestNames:
     def test_settings_that_are_spoken_of_exist(self) -> None:
-        spoken = {
-            name
-            for words in re.findall(r"`([^`\n]+)`", TEXT)
-            for name in re.findall(r"\b[A-Z]+(?:_[A-Z]+)+\b", words)
+        spoken = {name for words in _words(OURS) for name in re.findall(r"\b[A-Z]+(?:_[A-Z]+)+\b", words)}
+        of_scrapy = {
+            name for module in (default_settings, settings) for name in vars(module) if name.isupper()
         }
-        assert spoken <= variables() | {"PYF_ENV_FILE"}
+        assert spoken <= variables() | OF_OTHERS | of_scrapy
 
     def test_paths_that_are_spoken_of_exist(self) -> None:
-        spoken = [word for word in _words(TEXT) if re.fullmatch(r"[\w./-]+(/|\.(py|yml|yaml|txt))", word)]
+        spoken = [word for word in _words(OURS) if re.fullmatch(r"[\w./-]+(/|\.(py|yml|yaml|txt))", word)]
         assert len(spoken) > 10
-        assert not [path for path in spoken if not _exists(path)]
+        assert not [path for path in spoken if not (_exists(path) or path.startswith(".pyf/"))]
 
     def test_what_lies_in_the_data_folder_is_written_by_the_code(self) -> None:
         sources = "".join(path.read_text() for path in (ROOT / "pyf_scrapy").rglob("*.py"))
@@ -150,17 +160,34 @@ class TestNames:
         assert {*KEYS, "warnings"} == set(fields)
         assert not fields["warnings"]
 
-    def test_links_within_it_lead_somewhere(self) -> None:
-        headings = {
-            re.sub(r"[^a-z0-9 -]", "", heading.lower()).replace(" ", "-")
-            for heading in re.findall(r"^#+ (.*)$", TEXT, re.MULTILINE)
-        }
-        assert not [link for link in re.findall(r"\]\(#([^)]+)\)", TEXT) if link not in headings]
+    @pytest.mark.parametrize("page", PAGES)
+    def test_links_lead_somewhere(self, page: str) -> None:
+        links = re.findall(r"\]\(((?!https?://)[^)]+)\)", PAGES[page])
+        assert not [link for link in links if not _leads_somewhere(page, link)]
+
+    def test_each_page_is_linked_from_readme(self) -> None:
+        assert not [page for page in PAGES if page != "README.md" and f"]({page})" not in TEXT]
 
 
 def _exists(path: str) -> bool:
-    return any((folder / path).exists() for folder in (ROOT, ROOT / "pyf_scrapy" / "spiders"))
+    package = ROOT / "pyf_scrapy"
+    return any((folder / path).exists() for folder in (ROOT, package, package / "spiders"))
+
+
+def _leads_somewhere(page: str, link: str) -> bool:
+    """Whether the file is there, and the heading in it."""
+    name, _, anchor = link.partition("#")
+    target = ((ROOT / page).parent / name).resolve() if name else ROOT / page
+    if not target.exists() or not target.is_relative_to(ROOT):
+        return False
+    return not anchor or anchor in _anchors(PAGES[target.relative_to(ROOT).as_posix()])
+
+
+def _anchors(text: str) -> set[str]:
+    """The headings, as GitHub names them in addresses."""
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^a-z0-9_ -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def test_no_figure_is_left_to_fill_in() -> None:
-    assert not re.findall(r"\{\{[A-Z]+\}\}", TEXT)
+    assert not [page for page, text in PAGES.items() if re.search(r"\{\{[A-Z]+\}\}", text)]

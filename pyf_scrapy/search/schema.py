@@ -1,4 +1,4 @@
-"""The schema of a collection, as data: Typesense gets it from `schema`, README's table from `SCHEMA`.
+"""The schema of a collection, as data: Typesense gets it from `schema`, the table of docs/documents.md from `SCHEMA`.
 
 Names and types are those of pyf.aggregator, so that its web front end and scripts go on working, with these
 differences: every whole number is int64 (an int32 overflows silently on Typesense 0.24.1, and `auto` fields
@@ -42,7 +42,7 @@ class Field:
     """One field of a document.
 
     `origin` says who asked for the name: the READMEs that promised it to users ("seeds"), pyf.aggregator's
-    schema or documents ("upstream"), or this project ("added"). `help` is the phrase of README's table.
+    schema or documents ("upstream"), or this project ("added"). `help` is the phrase of that table.
     """
 
     name: str
