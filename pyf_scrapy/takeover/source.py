@@ -20,6 +20,7 @@ from pyf_scrapy.search.connection import IMPORTED, TypesenseSettings, connect
 from pyf_scrapy.takeover.parsing import FIELDS
 
 _MOST_NAMES = 10  # of collections in a message
+_EMBEDDED = "the search server of this folder"  # for people
 
 
 @dataclass(frozen=True)
@@ -50,13 +51,14 @@ def origin(settings: Mapping[str, Any], collection: str) -> Iterator[Origin]:
     other = bool(settings.get(IMPORTED.host))
     chosen = TypesenseSettings.from_settings(settings, *([IMPORTED] if other else []))
     if chosen.host is None and not chosen.folder.exists():
-        raise UsageProblem(_missing(collection, "the search server of this folder", (), other=other))
+        raise UsageProblem(_missing(collection, _EMBEDDED, (), other=other))
     with connect(chosen) as connection:
         client = connection.client
         found = get(client, path("collections", collection))
         if found is None:
             names = [state.name for state in list_collections(client)]
-            raise UsageProblem(_missing(collection, connection.identity, names, other=other))
+            where = _EMBEDDED if chosen.host is None else connection.identity
+            raise UsageProblem(_missing(collection, where, names, other=other))
         if any(field["name"] == "name_normalized" for field in found["fields"]):
             raise UsageProblem(f"{collection!r} was filled by pyf_scrapy: there is nothing to take over")
         yield Origin(found["name"], connection.identity, found["num_documents"], client)
