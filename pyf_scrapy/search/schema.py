@@ -1,4 +1,4 @@
-"""The schema of a collection, as data: Typesense gets it from `schema`, the table of docs/documents.md from `SCHEMA`.
+"""The schema of a collection, as data: Typesense gets it from `schema`, docs/documents.md from `SCHEMA`.
 
 Names and types are those of pyf.aggregator, so that its web front end and scripts go on working, with these
 differences: every whole number is int64 (an int32 overflows silently on Typesense 0.24.1, and `auto` fields
