@@ -42,7 +42,7 @@ class Field:
     """One field of a document.
 
     `origin` says who asked for the name: the READMEs that promised it to users ("seeds"), pyf.aggregator's
-    schema or documents ("upstream"), or this project ("added"). `help` is the phrase of that table.
+    schema or documents ("upstream"), or this project ("added"). `help` is its phrase in docs/documents.md.
     """
 
     name: str

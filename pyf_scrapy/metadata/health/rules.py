@@ -28,7 +28,7 @@ PARTS: Final = (RECENCY, DOCUMENTATION, METADATA)
 class Rule:
     """One rule: what it asks and what it gives.
 
-    `title` names it for people, `earns` says what it is about in that table. `part` is the part of
+    `title` names it for people, `earns` says what it is about in docs/health.md. `part` is the part of
     pyf.aggregator's breakdown that its points and problems stand in, "" for none. `weight` is its share in
     the confidence. `bonus` is pyf.aggregator's word for points that it calls a bonus. `limits` = it gives
     nothing but bounds the whole.
