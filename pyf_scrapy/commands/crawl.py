@@ -174,15 +174,16 @@ def _print(outcome: Outcome, *, as_json: bool) -> int:
         )
         return outcome.exit_code
     shown: dict[str, object] = {name.replace("_", " "): n for name, n in outcome.figures.items() if n}
-    shown |= {host: _traffic(figures) for host, figures in outcome.hosts.items()}
+    shown |= {host: traffic(figures) for host, figures in outcome.hosts.items()}
     print_summary(shown, title=outcome.headline)
     return outcome.exit_code
 
 
-def _traffic(figures: Mapping[str, int]) -> str:
+def traffic(figures: Mapping[str, int]) -> str:
     """What was asked of a host and what it sent: "120 requests, 3.4 MB, 12 % of the answers 304"."""
-    answers = figures.get("answers", 0)
-    text = f"{figures.get('requests', 0):,} requests, {figures.get('bytes', 0) / 1e6:,.1f} MB"
+    requests, size, answers = (figures.get(name, 0) for name in ("requests", "bytes", "answers"))
+    sent = f"{size / 1e6:,.1f} MB" if size >= 100_000 else f"{size / 1e3:.0f} kB"
+    text = f"{requests:,} request{'' if requests == 1 else 's'}, {sent}"
     if answers and figures.get("not_modified"):
         text += f", {100 * figures['not_modified'] / answers:.0f} % of the answers 304"
     return text

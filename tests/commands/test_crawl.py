@@ -21,6 +21,7 @@ from pathlib import Path
 import pytest
 from scrapy.cmdline import execute
 
+from pyf_scrapy.commands.crawl import traffic
 from pyf_scrapy.commands.output import ExitCode
 from pyf_scrapy.extensions.outcome import FIGURES
 from pyf_scrapy.replica.options import Options
@@ -134,6 +135,22 @@ def on_a_terminal(place: Place, *arguments: str) -> tuple[int, str]:
                 seen += part
     os.close(ours)
     return process.returncode, seen.decode()
+
+
+@pytest.mark.parametrize(
+    ("figures", "shown"),
+    [
+        (
+            {"requests": 1, "answers": 1, "bytes": 320, "not_modified": 1},
+            "1 request, 0 kB, 100 % of the answers 304",
+        ),
+        ({"requests": 7, "answers": 7, "bytes": 41_400}, "7 requests, 41 kB"),
+        ({"requests": 1_229, "answers": 1_229, "bytes": 4_100_000}, "1,229 requests, 4.1 MB"),
+    ],
+)
+def test_what_little_was_sent_is_not_told_as_nothing(figures: dict[str, int], shown: str) -> None:
+    """ "1 requests, 0.0 MB" stood below every crawl that found little to do."""
+    assert traffic(figures) == shown
 
 
 def test_a_person_sees_a_bar_and_a_summary_instead_of_a_log(place: Place) -> None:
