@@ -32,16 +32,16 @@ OF_SCRAPY = {"list", "check", "settings"}
 OF_OTHERS = {"PYF_ENV_FILE", "SSL_CERT_FILE", "XDG_CACHE_HOME"}
 
 
-def code() -> list[str]:
+def code(text: str) -> list[str]:
     """All that is set as code: indented lines and what stands in backticks."""
-    text = "\n".join(PAGES.values())
     lines = re.findall(r"^ {4}(.*)$", text, re.MULTILINE)
     return [line for line in (*lines, *re.findall(r"`([^`\n]+)`", text)) if line.strip()]
 
 
-def quoted(program: str) -> list[str]:
-    """The command lines of `program`, without the comments behind them."""
-    starts = [line.strip() for line in code() if line.strip().startswith(f"{program} ")]
+def quoted(program: str, *texts: str) -> list[str]:
+    """The command lines of `program` in these texts, else all pages, without the comments behind them."""
+    lines = [line.strip() for text in texts or PAGES.values() for line in code(text)]
+    starts = [line for line in lines if line.startswith(f"{program} ")]
     return sorted({re.sub(r"\s+#.*", "", line).removeprefix(f"{program} ") for line in starts})
 
 
@@ -121,8 +121,8 @@ class TestCommands:
         assert spider.check_arguments(given, values)
 
     def test_the_two_commands_and_those_of_the_issue_are_there(self) -> None:
-        assert {"demo", "test", "setup", "lint"} <= set(quoted("make"))
-        assert {"crawl", "search", "show", "status"} <= {line.split()[0] for line in quoted("scrapy")}
+        assert {"demo", "test", "setup", "lint"} <= set(quoted("make", TEXT))
+        assert {"crawl", "search", "show", "status"} <= {line.split()[0] for line in quoted("scrapy", TEXT)}
 
     def test_targets_of_make_exist(self) -> None:
         targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
