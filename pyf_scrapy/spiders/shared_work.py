@@ -111,6 +111,8 @@ class SharedWork(QueueReader):
         while not spider.is_limited and (message := self.taken()) is not None:
             if message.name in spider.open_asks:
                 continue
+            if message.queued:
+                spider.queued.add(message.name)
             serial = message.serial if message.serial != NO_SERIAL else None
             request = spider.project_request(
                 Ask(message.name, Promise(serial=serial), unlisted=message.unlisted)
@@ -192,11 +194,12 @@ class SharedWork(QueueReader):
 
     def _messages(self, index: IndexFile, work: WorkList) -> Iterator[Message]:
         """What is to be asked, most wanted first."""
+        queued = self.spider.queued
         for ask in self.spider.take_unlisted():
-            yield Message(ask.name, unlisted=ask.unlisted)
+            yield Message(ask.name, unlisted=ask.unlisted, queued=ask.name in queued)
         for place in work:
             name, _, serial = index.entry_at(place)
-            yield Message(name, serial)
+            yield Message(name, serial, queued=name in queued)
 
     async def _busy(self) -> set[str]:
         """What waits in the queue or is held by a living worker."""

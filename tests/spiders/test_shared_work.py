@@ -289,3 +289,20 @@ async def test_a_leader_that_fails_in_an_unforeseen_way_does_not_lead_for_ever(
     async with asyncio.timeout(30):
         done = await shared.crawl("pypi", profile="plone")
     assert done.outcome.exit_code == 1
+
+
+async def test_names_of_the_queue_are_dealt_with_by_whichever_worker_gets_them(
+    shared: Place, replica: Handle
+) -> None:
+    """The leader's notes are not those of the others: a name would be asked about again until the leader
+    itself gets it."""
+    await shared.crawl("pypi", profile="plone")
+    asked = replica.replica.names()[:90]
+    with shared.store() as store:
+        store.enqueue(asked, 1_000, "queue add")
+    replica.reset()
+    workers = await asyncio.gather(*(shared.crawl("pypi", profile="plone") for _ in range(3)))
+    assert [worker.outcome.exit_code for worker in workers] == [0, 0, 0]
+    assert queued(shared) == []
+    assert sum(worker.figures["queued"] for worker in workers) == len(asked)
+    assert set(fetched(replica).values()) == {1}
