@@ -201,6 +201,26 @@ async def test_what_a_feed_announces_before_it_is_there_is_asked_about_again(
     assert queued(shared) == ["zope"], "what it noted and left is asked about by the next run"
 
 
+async def test_a_worker_that_is_killed_has_noted_all_that_it_had_taken(
+    shared: Place,
+    replica: Handle,
+    valkey: Valkey,  # noqa: F811
+) -> None:
+    """Redis does not have it any more, and who wrote the message may have kept nothing."""
+    shared.extra["PYPI_CONCURRENCY"] = 2  # four are taken, of which at most three are begun
+    taken = sorted(replica.replica.names())[:4]
+    replica.faults([{"match": "/pypi/*", "fault": "slow", "delay": 60}])
+    with valkey.client() as client:
+        client.rpush("project:start_urls", *(encode(Message(name)) for name in taken))
+        with shared.popen("crawl", "project", "-a", "follow=1", "-p", "plone") as follower:
+            try:
+                await until(lambda: fetched(replica))
+            finally:
+                follower.kill()
+        assert client.llen("project:start_urls") == 0
+    assert sorted(queued(shared)) == taken
+
+
 def names(place: Place) -> set[str]:
     return {id_.partition("==")[0] for id_ in place.documents("plone")}
 
