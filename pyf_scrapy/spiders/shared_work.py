@@ -190,7 +190,7 @@ class SharedWork(QueueReader):
                 return
             await self._until_idle(refresh - (time.monotonic() - read_at))
             if time.monotonic() - read_at >= refresh:
-                index, read_at = await spider.read_index(), time.monotonic()
+                index, read_at = await spider.newer_index() or index, time.monotonic()
 
     def _messages(self, index: IndexFile, work: WorkList) -> Iterator[Message]:
         """What is to be asked, most wanted first."""

@@ -16,6 +16,7 @@ from pyf_scrapy.replica.options import Options
 from pyf_scrapy.replica.runner import Handle, running_replica
 from pyf_scrapy.spiders import queue_reader, shared_work
 from pyf_scrapy.spiders.pypi import PypiSpider
+from pyf_scrapy.sync.work_list import WorkList
 from tests.crawling import Place, true_documents
 from tests.queue.conftest import socket_folder, valkey  # noqa: F401  (fixtures)
 from tests.queue.valkey import Valkey
@@ -89,6 +90,23 @@ async def test_workers_share_the_work_and_each_project_is_fetched_once(
     assert set(shared.documents("plone")) == true_documents(replica.replica, PLONE)
     assert set(fetched(replica).values()) == {1}
     assert all(worker.figures["fetched"] > 10 for worker in workers), [w.figures for w in workers]
+
+
+async def test_an_index_that_cannot_be_read_again_does_not_end_the_leader(
+    shared: Place, replica: Handle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor all who would lead after it, one by one: the last index is work enough."""
+    report = PypiSpider.report
+
+    def no_more(spider: PypiSpider, work: WorkList) -> None:
+        report(spider, work)
+        replica.faults([{"match": "/simple/", "fault": "status-500"}])
+
+    monkeypatch.setattr(PypiSpider, "report", no_more)
+    settings = {"INDEX_REFRESH": 0.05, "PYPI_MAX_RETRIES": 0}
+    done = await shared.crawl("pypi", profile="plone", settings=settings)
+    assert done.outcome.exit_code == 0, done.outcome
+    assert set(shared.documents("plone")) == true_documents(replica.replica, PLONE)
 
 
 async def test_what_nobody_understands_is_set_aside_and_the_rest_is_fetched(
