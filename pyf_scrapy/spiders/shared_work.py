@@ -131,6 +131,9 @@ class SharedWork(QueueReader):
         await super().beat()
         leads = await asyncio.to_thread(queue.lead)
         crawl = await asyncio.to_thread(queue.crawl)
+        if crawl is not None and crawl.done and crawl.id == self._joined:
+            self._is_over = True  # and the lead, if its leader has just left it to us, is for nothing
+            return
         if leads and self._crawl is None:
             if crawl is None or crawl.done:
                 crawl = Crawl(secrets.token_hex(8), int(time.time()))
@@ -143,10 +146,8 @@ class SharedWork(QueueReader):
             logger.info("Another worker leads the crawl now")
             self._leading.cancel()
             self._leading, self._crawl = None, None
-        if crawl is not None:
-            if self._joined is None and not crawl.done:
-                self._joined = crawl.id
-            self._is_over = self._is_over or (crawl.done and crawl.id == self._joined)
+        if crawl is not None and not crawl.done:
+            self._joined = crawl.id
 
     # -- the leader -------------------------------------------------------------------------------
 

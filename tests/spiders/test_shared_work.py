@@ -12,6 +12,7 @@ import pytest
 from redis import Redis
 
 from pyf_scrapy.queue.messages import Covers, Message, decode, encode, encode_covers
+from pyf_scrapy.queue.sharing import Crawl, SharedQueue
 from pyf_scrapy.replica.options import Options
 from pyf_scrapy.replica.runner import Handle, running_replica
 from pyf_scrapy.spiders import queue_reader, shared_work
@@ -313,6 +314,32 @@ async def test_a_worker_that_is_asked_to_stop_leaves_its_names_and_the_lead_to_o
     assert set(shared.documents("plone")) == true_documents(replica.replica, PLONE)
     twice = [path for path, count in fetched(replica).items() if count > 1]
     assert len(twice) <= 2 * 16, "only what was under way: packages, and those whose releases were"
+
+
+async def test_a_crawl_that_is_over_is_not_begun_again_by_those_who_took_part(
+    shared: Place,
+    replica: Handle,
+    valkey: Valkey,  # noqa: F811
+) -> None:
+    """The leader leaves first: one after the other would take the lead, read the index, and ask once more
+    about all that failed."""
+    await shared.crawl("pypi", profile="plone", limit="1")
+    replica.reset()
+    with valkey.client() as client:
+        scope = crawl(client).removeprefix("pypi:")
+    leader = SharedQueue(valkey.url, "pypi", scope)
+    try:
+        assert leader.lead()
+        assert leader.save_crawl(Crawl("this one", 0))
+        worker = asyncio.ensure_future(shared.crawl("pypi", profile="plone"))
+        await until(lambda: leader.lead() and fetched(replica))
+        leader.save_crawl(Crawl("this one", 0, done=True))
+        leader.retire(16)
+        done = await asyncio.wait_for(worker, 60)
+    finally:
+        leader.close()
+    assert done.outcome.exit_code == 0, done.outcome
+    assert "/simple/" not in replica.statistics(paths=True)["paths"]
 
 
 async def test_a_leader_that_fails_in_an_unforeseen_way_does_not_lead_for_ever(
