@@ -70,7 +70,8 @@ class SupplyScheduler(BaseScheduler):
         assert self._supply is None, "one supply at a time"
         self._supply = requests
         self._used_up = used_up = asyncio.get_running_loop().create_future()
-        self._take_supplied()
+        if not self._waiting:
+            self._take_supplied()
         self.look_again()
         return used_up
 
@@ -86,9 +87,10 @@ class SupplyScheduler(BaseScheduler):
         return True
 
     def next_request(self) -> Request | None:
-        self._take_supplied()
         if not self._waiting:
-            return None
+            self._take_supplied()
+            if not self._waiting:
+                return None
         if self._crowds and (engine := self._engine()) is not None:
             key = engine.downloader.get_slot_key(self._waiting[0])
             if key in self._crowds:
@@ -98,7 +100,7 @@ class SupplyScheduler(BaseScheduler):
         return self._waiting.popleft()
 
     def _take_supplied(self) -> None:
-        if self._waiting or self._supply is None:
+        if self._supply is None:
             return
         try:
             self._waiting.append(next(self._supply))
