@@ -265,7 +265,7 @@ class PypiSpider(PackageSpider):
                 self._asked_for[name] = NO_SERIAL
 
     def patience_for(self, ask: Ask) -> float:
-        """None for what was stale for the whole of an earlier run, until its next try is due."""
+        """No patience with what was stale for the whole of an earlier run, until its next try is due."""
         return 0.0 if ask.name in self._impatient else self.patience
 
     def take_unlisted(self) -> list[Ask]:
