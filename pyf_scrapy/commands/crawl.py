@@ -8,6 +8,7 @@ import ctypes
 import gc
 import logging
 import os
+import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -95,6 +96,9 @@ class Command(ScrapyCrawl):
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
         process = self.crawler_process
         assert process is not None
+        # Until Scrapy listens Ctrl-C ends the program at once: Python's exception may be thrown where it gets
+        # lost, as in what is called when objects go.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
         crawler = process.create_crawler(args[0])
         process.crawl(crawler, **opts.spargs)
         _spare_collections()
