@@ -106,7 +106,7 @@ class Command(ScrapyCrawl):
         process.start()
         report = None if process.bootstrap_failed else crawler.get_extension(RunReport)
         if report is None or report.outcome is None:
-            complain(self.name, "ended before it began; nothing stored is lost")
+            complain(self.name, "ended without a summary; nothing stored is lost")
             self.exitcode = ExitCode.FAILED
             return
         outcome = report.outcome
