@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -138,6 +139,7 @@ class ProjectSpider(PackageSpider):
                 if message is None:
                     if await reader.fill():
                         await asyncio.to_thread(self._note, reader.unused)
+                        self.session.now = datetime.now(UTC).date()
                     else:
                         await self.wait(AGAIN)
                     continue

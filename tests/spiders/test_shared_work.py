@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,11 @@ from pyf_scrapy.queue.messages import Covers, Message, decode, encode, encode_co
 from pyf_scrapy.queue.sharing import Crawl, SharedQueue
 from pyf_scrapy.replica.options import Options
 from pyf_scrapy.replica.runner import Handle, running_replica
+from pyf_scrapy.search.collections import iter_documents
+from pyf_scrapy.search.documents import CALCULATED
+from pyf_scrapy.session import Target
 from pyf_scrapy.spiders import queue_reader, shared_work
+from pyf_scrapy.spiders.project import ProjectSpider
 from pyf_scrapy.spiders.pypi import PypiSpider
 from pyf_scrapy.sync.work_list import WorkList
 from tests.crawling import Place, true_documents
@@ -218,6 +223,31 @@ async def test_what_a_feed_announces_before_it_is_there_is_asked_about_again(
     done = await asyncio.wait_for(follower, 30)
     assert done.outcome.exit_code == 0, done.outcome
     assert queued(shared) == ["zope"], "what it noted and left is asked about by the next run"
+
+
+async def test_a_worker_that_follows_for_weeks_judges_packages_as_of_today(
+    shared: Place,
+    replica: Handle,
+    valkey: Valkey,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What it indexes would be as young as it was when the worker began."""
+    setup, began = ProjectSpider.setup, datetime(2020, 1, 1, tzinfo=UTC)
+
+    def begun_long_ago(spider: ProjectSpider, given: Mapping[str, str], targets: list[Target]) -> None:
+        setup(spider, given, targets)
+        spider.session.now = began.date()
+
+    monkeypatch.setattr(ProjectSpider, "setup", begun_long_ago)
+    with valkey.client() as client:  # the second is beyond its limit: it ends
+        client.rpush("project:start_urls", *map(encode, map(Message, replica.replica.members(PLONE)[:2])))
+    done = await shared.crawl("project", profile="plone", follow="1", limit="1")
+    assert done.outcome.exit_code == 0, done.outcome
+    with shared.connection() as connection:
+        found = iter_documents(connection.client, "plone")
+        judged = [document[CALCULATED] for document in found if CALCULATED in document]
+    assert judged
+    assert min(judged) > began.timestamp()
 
 
 async def test_a_worker_that_is_killed_has_noted_all_that_it_had_taken(
