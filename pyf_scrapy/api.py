@@ -306,7 +306,7 @@ def _interrupted(process: subprocess.Popen[str]) -> tuple[str, str]:
 
 
 def _result(spider: str, code: int, output: str) -> CrawlResult | None:
-    """What a crawl printed; None when it ended before it began."""
+    """What a crawl printed; None when it ended without a summary."""
     try:
         said = msgspec.json.decode(output.encode(), type=dict[str, Any])
     except msgspec.MsgspecError:

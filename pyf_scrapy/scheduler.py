@@ -69,8 +69,11 @@ class SupplyScheduler(BaseScheduler):
         that making one raised."""
         assert self._supply is None, "one supply at a time"
         self._supply = requests
-        self._used_up = asyncio.get_running_loop().create_future()
-        return self._used_up
+        self._used_up = used_up = asyncio.get_running_loop().create_future()
+        if not self._waiting:
+            self._take_supplied()
+        self.look_again()
+        return used_up
 
     def has_pending_requests(self) -> bool:
         return bool(self._waiting) or self._supply is not None
@@ -84,10 +87,10 @@ class SupplyScheduler(BaseScheduler):
         return True
 
     def next_request(self) -> Request | None:
-        if not self._waiting and (supplied := self._supplied()) is not None:
-            self._waiting.append(supplied)
         if not self._waiting:
-            return None
+            self._take_supplied()
+            if not self._waiting:
+                return None
         if self._crowds and (engine := self._engine()) is not None:
             key = engine.downloader.get_slot_key(self._waiting[0])
             if key in self._crowds:
@@ -96,16 +99,15 @@ class SupplyScheduler(BaseScheduler):
                 self._on_the_way[key].add(self._waiting[0])
         return self._waiting.popleft()
 
-    def _supplied(self) -> Request | None:
+    def _take_supplied(self) -> None:
         if self._supply is None:
-            return None
+            return
         try:
-            return next(self._supply)
+            self._waiting.append(next(self._supply))
         except StopIteration:
             self._end(None)
         except Exception as error:
             self._end(error)
-        return None
 
     def _is_crowded(self, key: str, downloader: Downloader) -> bool:
         """Whether enough wait before the hosts of a download slot."""

@@ -3,6 +3,7 @@
 import gc
 import os
 import sys
+from types import TracebackType
 from typing import Any
 from urllib.request import getproxies
 
@@ -13,6 +14,15 @@ from pyf_scrapy.exceptions import UsageProblem
 # Nothing that a start makes ever goes, and an answer makes some thousand objects, nearly all of which go by
 # themselves: looking for cycles less often saves a sixth of both.
 gc.set_threshold(50_000, 20, 100)
+
+
+def _told(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Print what ended the program, nothing for Ctrl-C while it starts; the exit code is the signal's."""
+    if not issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, error, trace)
+
+
+sys.excepthook = _told
 
 
 def _environment() -> dict[str, Any]:

@@ -114,13 +114,9 @@ async def test_a_host_that_answers_late_is_asked_at_its_pace_all_the_same() -> N
 
 def supplied(spider: AskingSpider, urls: list[str]) -> asyncio.Future[None]:
     """Supply requests for these; the future is done when all are taken."""
-    engine = spider.crawler.engine
-    assert isinstance(engine.scheduler, SupplyScheduler)
-    used_up = engine.scheduler.supply(Request(url, callback=spider.parse, dont_filter=True) for url in urls)
-    first = engine.scheduler.next_request()
-    assert first is not None
-    engine.crawl(first)
-    return used_up
+    scheduler = spider.crawler.engine.scheduler
+    assert isinstance(scheduler, SupplyScheduler)
+    return scheduler.supply(Request(url, callback=spider.parse, dont_filter=True) for url in urls)
 
 
 async def test_the_same_request_may_be_made_twice() -> None:

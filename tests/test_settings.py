@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import os
 import runpy
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -257,3 +258,15 @@ def test_a_secret_in_a_wrong_place_is_not_shown(tmp_path: Path) -> None:
     done = scrapy("list", PYPI_URL="https://me:oriole5512@pypi.org")
     assert done.returncode == 2
     assert "oriole5512" not in done.stderr + done.stdout
+
+
+def test_ctrl_c_while_a_command_starts_ends_it_without_a_traceback(clean: pytest.MonkeyPatch) -> None:
+    """What a command needs takes a second to load; whoever has mistyped it need not read where that was."""
+
+    def ended_by(error: str) -> subprocess.CompletedProcess[str]:
+        code = f"import pyf_scrapy.settings; raise {error}"
+        return subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+
+    ended = ended_by("KeyboardInterrupt")
+    assert (ended.stderr, ended.returncode) == ("", -signal.SIGINT)
+    assert "OSError" in ended_by("OSError").stderr

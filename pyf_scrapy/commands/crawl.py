@@ -8,6 +8,7 @@ import ctypes
 import gc
 import logging
 import os
+import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -95,6 +96,9 @@ class Command(ScrapyCrawl):
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
         process = self.crawler_process
         assert process is not None
+        # Until Scrapy listens Ctrl-C ends the program at once: Python's exception may be thrown where it gets
+        # lost, as in what is called when objects go.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
         crawler = process.create_crawler(args[0])
         process.crawl(crawler, **opts.spargs)
         _spare_collections()
@@ -102,7 +106,7 @@ class Command(ScrapyCrawl):
         process.start()
         report = None if process.bootstrap_failed else crawler.get_extension(RunReport)
         if report is None or report.outcome is None:
-            complain(self.name, "ended before it began; nothing stored is lost")
+            complain(self.name, "ended without a summary; nothing stored is lost")
             self.exitcode = ExitCode.FAILED
             return
         outcome = report.outcome

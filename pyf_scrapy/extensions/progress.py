@@ -91,12 +91,14 @@ class ProgressExtension:
             self.bar.update(
                 self.bar.task_ids[0], description=text, completed=done, total=total, rate=f"{rate:.1f}/s"
             )
-        elif total:
-            left = f", about {duration((total - done) / rate)} left" if rate else ""
+        elif total or done:
+            # Of a shared crawl only the leader knows how much there is, and after a round what is left of it.
+            is_known = total is not None and total >= done
+            left = f", about {duration((total - done) / rate)} left" if is_known and rate else ""
             logger.info(
-                "%d of %d %s (%.1f/s%s), %d packages indexed, %d failed",
+                "%d%s %s (%.1f/s%s), %d packages indexed, %d failed",
                 done,
-                total,
+                f" of {total}" if is_known else "",
                 self._wording.done,
                 rate,
                 left,

@@ -20,7 +20,7 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True):
 
     `serial` is what an index promises, `version` what a feed does: an answer without that is asked for again.
     `announced`: a feed names it, so that a 404 is too early, not the truth. `unlisted` is the stored serial
-    of a package that the index lacks.
+    of a package that the index lacks. `queued`: it waits in the store's queue until it is dealt with.
     Other keys are ignored, so that others may write what they like.
     """
 
@@ -29,6 +29,7 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True):
     unlisted: _Serial | None = None
     version: str | None = None
     announced: bool = False
+    queued: bool = False
 
 
 class Covers(msgspec.Struct, frozen=True):

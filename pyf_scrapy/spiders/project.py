@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -119,8 +120,8 @@ class ProjectSpider(PackageSpider):
             yield self.ask(ask)
 
     async def _followed(self) -> AsyncIterator[Request]:
-        """Ask about the names that come in messages, for ever. Each is noted in the store first: what is lost
-        here is asked about by the next `pypi`."""
+        """Ask about the names that come in messages, for ever. What is taken is noted in the store first:
+        what is lost here is asked about by the next `pypi`."""
         from pyf_scrapy.queue.sharing import SharedQueue  # with redis, which takes its time
 
         url = redis_url(self.settings)
@@ -134,11 +135,14 @@ class ProjectSpider(PackageSpider):
             while not self.stopping:
                 for again in self.due_requests():
                     yield again
-                message = await reader.next()
+                message = reader.taken()
                 if message is None:
-                    await self.wait(AGAIN)
+                    if await reader.fill():
+                        await asyncio.to_thread(self._note, reader.unused)
+                        self.session.now = datetime.now(UTC).date()
+                    else:
+                        await self.wait(AGAIN)
                     continue
-                await asyncio.to_thread(self._note, message.name)
                 self.queued.add(message.name)
                 promise = Promise(message.serial, message.version)
                 request = self.project_request(Ask(message.name, promise, announced=message.announced))
@@ -150,8 +154,8 @@ class ProjectSpider(PackageSpider):
                 beating.cancel()
             await reader.close()
 
-    def _note(self, name: str) -> None:
-        self.session.store.enqueue([name], int(time.time()), "crawl project")
+    def _note(self, names: set[str]) -> None:
+        self.session.store.enqueue(names, int(time.time()), "crawl project")
 
     async def _doubted(self, asked: int) -> list[Ask]:
         """Questions about packages that seem to be gone, if the index lacks them, too; the others failed.

@@ -153,11 +153,9 @@ class PypiSpider(PackageSpider):
             yield request
 
     async def compare_again(self) -> Iterator[Place] | None:
-        """What differs by now; None when the index cannot be read just now: the crawl has work enough."""
-        try:
-            index = await self.read_index()
-        except (FetchError, ParseError) as error:
-            logger.warning("%s; going on with the last one", error)
+        """What differs by now; None when the index cannot be read just now."""
+        index = await self.newer_index()
+        if index is None:
             return None
         # From here on the store answers for these; it may be read before it knows of later ones.
         for name in self._answered_names:
@@ -169,6 +167,14 @@ class PypiSpider(PackageSpider):
         await self.doubt(work)
         self.ask_queued()
         return _places(index, work)
+
+    async def newer_index(self) -> IndexFile | None:
+        """The index in the middle of a crawl; None when it cannot be read just now: there is work enough."""
+        try:
+            return await self.read_index()
+        except (FetchError, ParseError) as error:
+            logger.warning("%s; going on with the last one", error)
+            return None
 
     async def read_index(self) -> IndexFile:
         """The index that the work is computed from. Raises FetchError, ParseError: nothing is changed."""
@@ -259,7 +265,7 @@ class PypiSpider(PackageSpider):
                 self._asked_for[name] = NO_SERIAL
 
     def patience_for(self, ask: Ask) -> float:
-        """None for what was stale for the whole of an earlier run, until its next try is due."""
+        """No patience with what was stale for the whole of an earlier run, until its next try is due."""
         return 0.0 if ask.name in self._impatient else self.patience
 
     def take_unlisted(self) -> list[Ask]:

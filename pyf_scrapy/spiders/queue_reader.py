@@ -46,9 +46,14 @@ class QueueReader:
         self._telling = asyncio.Lock()
 
     @property
+    def unused(self) -> set[str]:
+        """What was taken and not used yet."""
+        return {message.name for _, message in self._buffer}
+
+    @property
     def held(self) -> set[str]:
         """What this worker works on."""
-        return {message.name for _, message in self._buffer} | self.spider.open_asks.keys()
+        return self.unused | self.spider.open_asks.keys()
 
     def word(self) -> Callable[[], None]:
         """What says that this worker is alive and what it works on just now; blocking, raises QueueError."""
@@ -82,17 +87,12 @@ class QueueReader:
                     raise
                 await self.pause(error)
 
-    async def next(self) -> Message | None:
-        """The next message, None when there is none just now. What nobody understands is set aside."""
-        await self.fill()
-        return self.taken()
-
     def taken(self) -> Message | None:
         """The next of what `fill` has taken, None when all is used."""
         return self._buffer.popleft()[1] if self._buffer else None
 
     async def fill(self) -> bool:
-        """Take some messages when none is left; whether there is one."""
+        """Take some messages when none is left, set aside what nobody understands; whether there is one."""
         while not self._buffer:
             async with self._telling:
                 some = await self.tried(self._take)

@@ -111,6 +111,8 @@ class SharedWork(QueueReader):
         while not spider.is_limited and (message := self.taken()) is not None:
             if message.name in spider.open_asks:
                 continue
+            if message.queued:
+                spider.queued.add(message.name)
             serial = message.serial if message.serial != NO_SERIAL else None
             request = spider.project_request(
                 Ask(message.name, Promise(serial=serial), unlisted=message.unlisted)
@@ -129,6 +131,9 @@ class SharedWork(QueueReader):
         await super().beat()
         leads = await asyncio.to_thread(queue.lead)
         crawl = await asyncio.to_thread(queue.crawl)
+        if crawl is not None and crawl.done and crawl.id == self._joined:
+            self._is_over = True  # and the lead, if its leader has just left it to us, is for nothing
+            return
         if leads and self._crawl is None:
             if crawl is None or crawl.done:
                 crawl = Crawl(secrets.token_hex(8), int(time.time()))
@@ -141,10 +146,8 @@ class SharedWork(QueueReader):
             logger.info("Another worker leads the crawl now")
             self._leading.cancel()
             self._leading, self._crawl = None, None
-        if crawl is not None:
-            if self._joined is None and not crawl.done:
-                self._joined = crawl.id
-            self._is_over = self._is_over or (crawl.done and crawl.id == self._joined)
+        if crawl is not None and not crawl.done:
+            self._joined = crawl.id
 
     # -- the leader -------------------------------------------------------------------------------
 
@@ -188,15 +191,16 @@ class SharedWork(QueueReader):
                 return
             await self._until_idle(refresh - (time.monotonic() - read_at))
             if time.monotonic() - read_at >= refresh:
-                index, read_at = await spider.read_index(), time.monotonic()
+                index, read_at = await spider.newer_index() or index, time.monotonic()
 
     def _messages(self, index: IndexFile, work: WorkList) -> Iterator[Message]:
         """What is to be asked, most wanted first."""
+        queued = self.spider.queued
         for ask in self.spider.take_unlisted():
-            yield Message(ask.name, unlisted=ask.unlisted)
+            yield Message(ask.name, unlisted=ask.unlisted, queued=ask.name in queued)
         for place in work:
             name, _, serial = index.entry_at(place)
-            yield Message(name, serial)
+            yield Message(name, serial, queued=name in queued)
 
     async def _busy(self) -> set[str]:
         """What waits in the queue or is held by a living worker."""

@@ -153,8 +153,6 @@ class StoreSpider(scrapy.Spider):
         scheduler = self.crawler.engine.scheduler
         assert isinstance(scheduler, SupplyScheduler), "SCHEDULER is ours"
         used_up = scheduler.supply(requests)
-        if not scheduler.is_busy and (first := scheduler.next_request()) is not None:
-            self.crawler.engine.crawl(first)  # so the engine looks what there is
         while not self.stopping and not used_up.done():
             await asyncio.wait([used_up], timeout=0.5)
         if used_up.done():

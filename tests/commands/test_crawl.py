@@ -107,6 +107,37 @@ def test_ctrl_c_keeps_what_was_done_and_a_second_run_waits_for_nobody(place: Pla
     )
 
 
+#: Ctrl-C while Python looks for cycles, just before Scrapy listens: an exception thrown there is lost.
+LOST_IN_A_CALLBACK = """
+import gc, os, signal, sys
+from scrapy.cmdline import execute
+from pyf_scrapy.commands import crawl
+
+spare = crawl._spare_collections
+
+def interrupted():
+    gc.callbacks.append(lambda phase, info: os.kill(os.getpid(), signal.SIGINT))
+    spare()
+
+crawl._spare_collections = interrupted
+execute(["scrapy", "crawl", "pypi", "-p", "plone", "-a", "limit=1"])
+"""
+
+
+def test_ctrl_c_before_a_crawl_begins_is_not_lost(place: Place, replica: Handle) -> None:
+    """Else it goes on for two days while whoever has started it believes that it ends."""
+    replica.reset()
+    ended = subprocess.run(
+        [sys.executable, "-c", LOST_IN_A_CALLBACK],
+        cwd=CHECKOUT,
+        env=place.environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (ended.returncode, ended.stderr, replica.statistics()["total"]) == (-signal.SIGINT, "", 0)
+
+
 def test_a_log_is_about_the_crawl_unless_more_is_asked_for(place: Place) -> None:
     calm = place.run("crawl", "pypi", "-p", "plone", "-a", "limit=3")
     lines = calm.stderr.splitlines()

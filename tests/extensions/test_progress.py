@@ -26,13 +26,13 @@ def test_duration(seconds: float, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("spider", "source", "doing", "done"),
+    ("spider", "source", "doing", "done", "shared"),
     [
-        (PypiSpider, "pypistats", "Checking projects", "projects checked"),
-        (GithubSpider, "pypistats", "Asking GitHub", "repositories asked about"),
-        (PypistatsSpider, "pypistats", "Asking pypistats", "packages asked about"),
-        (PypistatsSpider, "clickpy", "Asking ClickPy", "packages asked about"),
-        (HealthSpider, "pypistats", "Judging packages", "packages judged"),
+        (PypiSpider, "pypistats", "Checking projects", "projects checked", None),
+        (GithubSpider, "pypistats", "Asking GitHub", "repositories asked about", 3),
+        (PypistatsSpider, "pypistats", "Asking pypistats", "packages asked about", None),
+        (PypistatsSpider, "clickpy", "Asking ClickPy", "packages asked about", None),
+        (HealthSpider, "pypistats", "Judging packages", "packages judged", None),
     ],
 )
 async def test_without_a_terminal_a_line_says_how_far_it_is(
@@ -42,6 +42,7 @@ async def test_without_a_terminal_a_line_says_how_far_it_is(
     source: str,
     doing: str,
     done: str,
+    shared: int | None,
 ) -> None:
     settings = Place(tmp_path, "http://127.0.0.1:9", Server("", 1, "", "")).settings(DOWNLOADS_SOURCE=source)
     crawler = get_crawler(spider, settings_dict=dict(settings))
@@ -61,6 +62,10 @@ async def test_without_a_terminal_a_line_says_how_far_it_is(
         for key, value in {"done": 50, "to_check": 200}.items():
             crawler.stats.set_value(f"pyf/projects/{key}", value)
         progress.tick()
+        crawler.stats.set_value("pyf/projects/to_check", shared)
+        progress.tick()
     progress.spider_closed(crawler.spider, "finished")
     assert said()[0].startswith(f"50 of 200 {done} (")
     assert "left" in said()[0]
+    assert said()[1].startswith(f"50 {done} ("), "a worker that does not lead may be at it for days, too"
+    assert "left" not in said()[1]

@@ -5,6 +5,7 @@ If these fail, a gallery misses packages or shows ones that are not there.
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from aiohttp import web
 
 from pyf_scrapy.replica.options import Options
 from pyf_scrapy.replica.runner import Handle, running_replica
+from pyf_scrapy.scheduler import AHEAD
 from pyf_scrapy.search.embedded import Server
 from pyf_scrapy.spiders.pypi import PypiSpider
 from tests.crawling import Place, true_documents
@@ -60,6 +62,18 @@ async def test_members_are_searchable_long_before_the_rest_is_checked(
         crawled = await place.crawl("pypi", profile="plone", limit="23")
         assert crawled.figures["fetched"] == 23
         assert set(place.documents("plone")) == true_documents(replica.replica, PLONE)
+
+
+async def test_a_crawl_at_less_than_three_requests_a_second_does_not_stand_still(
+    place: Place, replica: Handle
+) -> None:
+    """One request on its way is enough there: the first that is supplied must not wait for itself."""
+    slow = {"127.0.0.1": {"concurrency": 16, "delay": AHEAD, "jitter": 0}}
+    crawled = await asyncio.wait_for(
+        place.crawl("pypi", profile="plone", releases="latest", limit="2", settings={"DOWNLOAD_SLOTS": slow}),
+        30,
+    )
+    assert crawled.figures["fetched"] == 2
 
 
 async def test_only_what_changed_is_fetched_and_the_index_follows(place: Place, replica: Handle) -> None:

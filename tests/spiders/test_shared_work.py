@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,16 @@ import pytest
 from redis import Redis
 
 from pyf_scrapy.queue.messages import Covers, Message, decode, encode, encode_covers
+from pyf_scrapy.queue.sharing import Crawl, SharedQueue
 from pyf_scrapy.replica.options import Options
 from pyf_scrapy.replica.runner import Handle, running_replica
+from pyf_scrapy.search.collections import iter_documents
+from pyf_scrapy.search.documents import CALCULATED
+from pyf_scrapy.session import Target
 from pyf_scrapy.spiders import queue_reader, shared_work
+from pyf_scrapy.spiders.project import ProjectSpider
 from pyf_scrapy.spiders.pypi import PypiSpider
+from pyf_scrapy.sync.work_list import WorkList
 from tests.crawling import Place, true_documents
 from tests.queue.conftest import socket_folder, valkey  # noqa: F401  (fixtures)
 from tests.queue.valkey import Valkey
@@ -89,6 +96,23 @@ async def test_workers_share_the_work_and_each_project_is_fetched_once(
     assert set(shared.documents("plone")) == true_documents(replica.replica, PLONE)
     assert set(fetched(replica).values()) == {1}
     assert all(worker.figures["fetched"] > 10 for worker in workers), [w.figures for w in workers]
+
+
+async def test_an_index_that_cannot_be_read_again_does_not_end_the_leader(
+    shared: Place, replica: Handle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor all who would lead after it, one by one: the last index is work enough."""
+    report = PypiSpider.report
+
+    def no_more(spider: PypiSpider, work: WorkList) -> None:
+        report(spider, work)
+        replica.faults([{"match": "/simple/", "fault": "status-500"}])
+
+    monkeypatch.setattr(PypiSpider, "report", no_more)
+    settings = {"INDEX_REFRESH": 0.05, "PYPI_MAX_RETRIES": 0}
+    done = await shared.crawl("pypi", profile="plone", settings=settings)
+    assert done.outcome.exit_code == 0, done.outcome
+    assert set(shared.documents("plone")) == true_documents(replica.replica, PLONE)
 
 
 async def test_what_nobody_understands_is_set_aside_and_the_rest_is_fetched(
@@ -201,6 +225,51 @@ async def test_what_a_feed_announces_before_it_is_there_is_asked_about_again(
     assert queued(shared) == ["zope"], "what it noted and left is asked about by the next run"
 
 
+async def test_a_worker_that_follows_for_weeks_judges_packages_as_of_today(
+    shared: Place,
+    replica: Handle,
+    valkey: Valkey,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What it indexes would be as young as it was when the worker began."""
+    setup, began = ProjectSpider.setup, datetime(2020, 1, 1, tzinfo=UTC)
+
+    def begun_long_ago(spider: ProjectSpider, given: Mapping[str, str], targets: list[Target]) -> None:
+        setup(spider, given, targets)
+        spider.session.now = began.date()
+
+    monkeypatch.setattr(ProjectSpider, "setup", begun_long_ago)
+    with valkey.client() as client:  # the second is beyond its limit: it ends
+        client.rpush("project:start_urls", *map(encode, map(Message, replica.replica.members(PLONE)[:2])))
+    done = await shared.crawl("project", profile="plone", follow="1", limit="1")
+    assert done.outcome.exit_code == 0, done.outcome
+    with shared.connection() as connection:
+        found = iter_documents(connection.client, "plone")
+        judged = [document[CALCULATED] for document in found if CALCULATED in document]
+    assert judged
+    assert min(judged) > began.timestamp()
+
+
+async def test_a_worker_that_is_killed_has_noted_all_that_it_had_taken(
+    shared: Place,
+    replica: Handle,
+    valkey: Valkey,  # noqa: F811
+) -> None:
+    """Redis does not have it any more, and who wrote the message may have kept nothing."""
+    shared.extra["PYPI_CONCURRENCY"] = 2  # four are taken, of which at most three are begun
+    taken = sorted(replica.replica.names())[:4]
+    replica.faults([{"match": "/pypi/*", "fault": "slow", "delay": 60}])
+    with valkey.client() as client:
+        client.rpush("project:start_urls", *(encode(Message(name)) for name in taken))
+        with shared.popen("crawl", "project", "-a", "follow=1", "-p", "plone") as follower:
+            try:
+                await until(lambda: fetched(replica))
+            finally:
+                follower.kill()
+        assert client.llen("project:start_urls") == 0
+    assert sorted(queued(shared)) == taken
+
+
 def names(place: Place) -> set[str]:
     return {id_.partition("==")[0] for id_ in place.documents("plone")}
 
@@ -277,6 +346,32 @@ async def test_a_worker_that_is_asked_to_stop_leaves_its_names_and_the_lead_to_o
     assert len(twice) <= 2 * 16, "only what was under way: packages, and those whose releases were"
 
 
+async def test_a_crawl_that_is_over_is_not_begun_again_by_those_who_took_part(
+    shared: Place,
+    replica: Handle,
+    valkey: Valkey,  # noqa: F811
+) -> None:
+    """The leader leaves first: one after the other would take the lead, read the index, and ask once more
+    about all that failed."""
+    await shared.crawl("pypi", profile="plone", limit="1")
+    replica.reset()
+    with valkey.client() as client:
+        scope = crawl(client).removeprefix("pypi:")
+    leader = SharedQueue(valkey.url, "pypi", scope)
+    try:
+        assert leader.lead()
+        assert leader.save_crawl(Crawl("this one", 0))
+        worker = asyncio.ensure_future(shared.crawl("pypi", profile="plone"))
+        await until(lambda: leader.lead() and fetched(replica))
+        leader.save_crawl(Crawl("this one", 0, done=True))
+        leader.retire(16)
+        done = await asyncio.wait_for(worker, 60)
+    finally:
+        leader.close()
+    assert done.outcome.exit_code == 0, done.outcome
+    assert "/simple/" not in replica.statistics(paths=True)["paths"]
+
+
 async def test_a_leader_that_fails_in_an_unforeseen_way_does_not_lead_for_ever(
     shared: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -289,3 +384,20 @@ async def test_a_leader_that_fails_in_an_unforeseen_way_does_not_lead_for_ever(
     async with asyncio.timeout(30):
         done = await shared.crawl("pypi", profile="plone")
     assert done.outcome.exit_code == 1
+
+
+async def test_names_of_the_queue_are_dealt_with_by_whichever_worker_gets_them(
+    shared: Place, replica: Handle
+) -> None:
+    """The leader's notes are not those of the others: a name would be asked about again until the leader
+    itself gets it."""
+    await shared.crawl("pypi", profile="plone")
+    asked = replica.replica.names()[:90]
+    with shared.store() as store:
+        store.enqueue(asked, 1_000, "queue add")
+    replica.reset()
+    workers = await asyncio.gather(*(shared.crawl("pypi", profile="plone") for _ in range(3)))
+    assert [worker.outcome.exit_code for worker in workers] == [0, 0, 0]
+    assert queued(shared) == []
+    assert sum(worker.figures["queued"] for worker in workers) == len(asked)
+    assert set(fetched(replica).values()) == {1}
