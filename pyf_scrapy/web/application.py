@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from http import HTTPStatus
 
 from fastapi import Depends, FastAPI, Request, Response
@@ -31,6 +34,7 @@ def create_app(site: Site, *, host: str = "127.0.0.1") -> FastAPI:
         title="pyf_scrapy",
         version=__version__,
         dependencies=[Depends(state.waited_for)],
+        lifespan=_running,
         openapi_url=None,  # the API describes itself; FastAPI's pages about it load scripts of a CDN
     )
     app.state.site = site
@@ -47,6 +51,14 @@ def create_app(site: Site, *, host: str = "127.0.0.1") -> FastAPI:
     app.add_exception_handler(Exception, _on_error)
     app.add_middleware(Guard, settings=site.web, hosts=site.web.hosts(host))
     return app
+
+
+@asynccontextmanager
+async def _running(app: FastAPI) -> AsyncIterator[None]:
+    """Read the collections while the application runs already: the first visitor need not wait for them."""
+    reading = asyncio.create_task(app.state.catalogue.read())
+    yield
+    reading.cancel()
 
 
 def _on_error(request: Request, error: Exception) -> Response:

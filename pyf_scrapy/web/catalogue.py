@@ -13,6 +13,7 @@ import time
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
@@ -100,7 +101,7 @@ class Packages:
 
 
 class Catalogue:
-    """The packages of the collections of a site, each read when it is first asked for. Thread-safe.
+    """The packages of the collections of a site, each read once and then kept up to date. Thread-safe.
 
     `patience`: seconds for which it does not look whether anything has changed. When a look failed, whoever
     asks in the next seconds gets the same error.
@@ -120,6 +121,12 @@ class Catalogue:
     async def ready(self, collection: str) -> None:
         """Wait, without holding a thread, until the collection was read once. Raises as `packages`."""
         await self._collection(collection).first.ready()
+
+    async def read(self) -> None:
+        """Read each collection once, one after the other. What fails is tried again when it is asked for."""
+        for collection in self._site.profiles:
+            with suppress(PyfError):
+                await self.ready(collection)
 
     def _collection(self, name: str) -> _Collection:
         with self._making:
