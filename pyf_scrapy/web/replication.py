@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, StreamingResponse
+from pydantic import BaseModel, ConfigDict, Field
 
 from pyf_scrapy.exceptions import NotFoundError, SourceReplacedError
 from pyf_scrapy.replication.client import MEDIA_TYPE
@@ -46,45 +47,64 @@ _LINES: Responses = {
     429: problem("Too many requests, or streams at once; Retry-After says when again.", or_text=True),
 }
 
-Profiles = Annotated[
-    str | None,
-    Query(
-        max_length=1_000,
-        description="Profiles with commas between, each by its key or its collection; without: the whole "
-        "store, where all of it is served",
-    ),
-]
 Place = Annotated[
     str | None,
-    Query(
+    Field(
         max_length=LONGEST,
         description="What the last whole page ended with; without: all",
         json_schema_extra={"pattern": _CURSOR},
     ),
 ]
-Facts = Annotated[bool, Query(description="Whether the projects that changed follow, as they are now")]
+
+
+class _Asked(BaseModel):
+    model_config = ConfigDict(extra="forbid")  # a cursor by another name would send all
+
+    profile: str | None = Field(
+        default=None,
+        max_length=1_000,
+        description="Profiles with commas between, each by its key or its collection; without: the whole "
+        "store, where all of it is served",
+    )
+
+
+class Copied(_Asked):
+    """What is to be copied."""
+
+    cursor: Place = None
+
+
+class Happened(_Asked):
+    """What events are asked for."""
+
+    since: Place = None
+    facts: bool = Field(
+        default=False, description="Whether the projects that changed follow, as they are now"
+    )
 
 
 @router.get("/replicate", responses=_LINES, response_class=StreamingResponse)
-def replicate(site: TheSite, profile: Profiles = None, cursor: Place = None) -> Response:
+def replicate(site: TheSite, asked: Annotated[Copied, Query()]) -> Response:
     """All that is known of the packages of profiles, or of all projects; with a cursor what a copy lacks.
 
     Each project is as it was when its line was made. When the stream is `done`, those that changed since it
     began were sent again: a copy that took all lines in their order, of this and of the next stream from the
     cursor, equals the store.
     """
-    return _answer(site, profile, cursor, lambda source, place: source.replicate(place))
+    return _answer(site, asked.profile, asked.cursor, lambda source, place: source.replicate(place))
 
 
 @router.get("/changes", responses=_LINES, response_class=StreamingResponse)
-def changes(site: TheSite, since: Place = None, profile: Profiles = None, facts: Facts = False) -> Response:
+def changes(site: TheSite, asked: Annotated[Happened, Query()]) -> Response:
     """What happened since a cursor, in the order in which it did: created, released, removed, yanked,
     unyanked, archived, quarantined, vanished, recreated, owners_changed, advisory, score_moved and others.
 
     The same cursor gives the same events again. With `facts` the projects that changed follow as they are
     now; the cursor then goes on for both.
     """
-    return _answer(site, profile, since, lambda source, place: source.changes(place, facts=facts))
+    return _answer(
+        site, asked.profile, asked.since, lambda source, place: source.changes(place, facts=asked.facts)
+    )
 
 
 def _answer(
