@@ -99,4 +99,8 @@ def _told(error: Exception) -> tuple[int, str, dict[str, str]]:
         return 500, "that failed; the operator's log says why", dict(HEADERS)
     if status == 404:
         return 404, "there is no such page", {}
-    return status, str(getattr(error, "detail", "")), dict(getattr(error, "headers", None) or {})
+    headers = dict(getattr(error, "headers", None) or {})
+    if status == 405:
+        methods = ", ".join(sorted(headers["Allow"].split(", ")))
+        return 405, f"that cannot be done here; possible is {methods}", {"Allow": methods}
+    return status, str(getattr(error, "detail", "")), headers

@@ -334,7 +334,9 @@ class TestErrors:
 
     @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
     def test_nothing_can_be_sent_to_it(self, client: Client, method: str) -> None:
-        assert client.request(method, "/p/plone/").status_code == 405
+        answer = client.request(method, "/p/plone/")
+        assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD")
+        assert answer.json()["detail"].endswith("possible is GET, HEAD")
 
     def test_a_search_server_that_is_gone_is_no_traceback(
         self, site: Site, caplog: pytest.LogCaptureFixture
