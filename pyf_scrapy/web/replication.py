@@ -128,6 +128,8 @@ def _answer(
 
 def _source(site: Site, profile: str | None) -> Source:
     """What is copied when these profiles are asked for. Raises NotFoundError."""
+    if not site.web.streams:
+        raise NotFoundError("no copies are served here")
     if profile is None:
         if not site.is_whole:
             served = ",".join(site.profiles)
