@@ -8,6 +8,7 @@ known from the store.
 from __future__ import annotations
 
 import math
+import re
 import threading
 import time
 from bisect import bisect_right
@@ -60,6 +61,7 @@ SUMMARY_FIELDS = (
 )
 #: What it is chosen by besides.
 _OTHER_FIELDS = ("classifiers", "requires_dist", "project_urls", "home_page")
+_BETWEEN_NAMES = re.compile("[,;]")
 _ASKED_AT_ONCE = 200  # packages
 _PATIENCE = 1.0  # seconds for which the store is believed not to have changed
 _SHARE = 10  # reading the changes may take a tenth of the time
@@ -275,7 +277,7 @@ def folded(text: str) -> str:
 
 def _people(names: str, addresses: str) -> frozenset[str]:
     """What persons may be asked for by: all of the field, each name in it, each e-mail address."""
-    said = {names, *names.split(","), *addresses.split(",")}
+    said = {names, *_BETWEEN_NAMES.split(names), *addresses.split(",")}
     said |= {address.rpartition("<")[2].strip(" >") for address in addresses.split(",")}
     return frozenset(filter(None, map(folded, said)))
 
