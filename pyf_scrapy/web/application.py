@@ -13,7 +13,14 @@ from fastapi.exceptions import HTTPException, RequestValidationError
 from fastapi.responses import JSONResponse
 
 from pyf_scrapy import __version__
-from pyf_scrapy.exceptions import LimitError, NotFoundError, PyfError, RequestProblem, UsageProblem
+from pyf_scrapy.exceptions import (
+    LimitError,
+    NotFoundError,
+    PyfError,
+    RequestProblem,
+    SourceReplacedError,
+    UsageProblem,
+)
 from pyf_scrapy.web import api, feeds, pages, replication, simple, state, static
 from pyf_scrapy.web.catalogue import Catalogue
 from pyf_scrapy.web.filters import wrong_input
@@ -79,6 +86,8 @@ def _told(error: Exception) -> tuple[int, str, dict[str, str]]:
     """Status, one line and headers for an error; what is ours to mend is logged."""
     if isinstance(error, NotFoundError):
         return 404, str(error), {}
+    if isinstance(error, SourceReplacedError):
+        return 409, str(error), {}
     if isinstance(error, LimitError):
         return 429, str(error), {"retry-after": str(error.retry_after)}
     if isinstance(error, RequestProblem):

@@ -9,10 +9,10 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from pyf_scrapy.exceptions import NotFoundError, SourceReplacedError
+from pyf_scrapy.exceptions import NotFoundError
 from pyf_scrapy.replication.client import MEDIA_TYPE
 from pyf_scrapy.replication.compression import compressed
 from pyf_scrapy.replication.cursors import LONGEST, Cursor
@@ -26,7 +26,6 @@ router = APIRouter(tags=["replication"])
 #: Seconds in which a client has to take the next piece of a stream.
 _READING = 60.0
 
-_PROBLEM = "application/problem+json"
 #: What a cursor looks like, for the description.
 _CURSOR = (
     "^1\\.[0-9a-f]{1,32}\\.(?:-|[0-9a-f]{16})\\.[sc]\\.[0-9]{1,18}\\.[0-9]{1,18}\\.(?:-|[0-9a-f]{16})"
@@ -113,13 +112,9 @@ def _answer(
     cursor: str | None,
     lines: Callable[[Source, Cursor], Iterator[bytes]],
 ) -> Response:
-    """Raises NotFoundError, RequestProblem, LimitError."""
+    """Raises NotFoundError, RequestProblem, SourceReplacedError, LimitError."""
     source = _source(site, profile)
-    try:
-        place = source.begin() if cursor is None else source.resume(cursor)
-    except SourceReplacedError as error:
-        problem = {"type": "about:blank", "title": "Conflict", "status": 409, "detail": str(error)}
-        return JSONResponse(problem, 409, media_type=_PROBLEM)
+    place = source.begin() if cursor is None else source.resume(cursor)
     stream = _held(site, compressed(lines(source, place)))
     next(stream)
     headers = {"content-encoding": "gzip", "cache-control": "no-store", "vary": "accept-encoding"}
