@@ -19,8 +19,6 @@ def write_whole(path: Path, lines: Iterable[bytes]) -> int:
     writing fails, and what `lines` raises.
     """
     place = Path(os.path.realpath(path))
-    if place.exists() and not place.is_file():
-        raise UsageProblem(f"{path} is no file; without -o the lines go to standard output")
     count = 0
 
     def counted() -> Iterable[bytes]:
@@ -30,6 +28,8 @@ def write_whole(path: Path, lines: Iterable[bytes]) -> int:
             yield line
 
     try:
+        if place.exists() and not place.is_file():
+            raise UsageProblem(f"{path} is no file; without -o the lines go to standard output")
         with tempfile.NamedTemporaryFile(dir=place.parent, prefix=f".{place.name}.", delete=False) as file:
             try:
                 file.writelines(compressed(counted()) if path.suffix == ".gz" else counted())
