@@ -245,11 +245,12 @@ def _text(name: str, value: object) -> str:
 def _environment(settings: Settings | None) -> dict[str, str]:
     """The environment with other settings: never on a command line, where everybody on the machine sees them.
 
-    Raises UsageProblem.
+    None is not set, as an empty value is. Raises UsageProblem.
     """
     if unknown := sorted((settings or {}).keys() - variables()):
         raise UsageProblem(f"there is no setting {unknown[0]!r}; example.env has all of them")
-    return {**os.environ, **{name: str(value) for name, value in (settings or {}).items()}}
+    given = {name: "" if value is None else str(value) for name, value in (settings or {}).items()}
+    return {**os.environ, **given}
 
 
 def _settings(settings: Settings | None) -> dict[str, Any]:

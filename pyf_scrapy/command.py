@@ -146,6 +146,13 @@ def yes_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--yes", action="store_true", help="do not ask")
 
 
+def port(text: str) -> int:
+    """The port that an option names. Raises argparse.ArgumentTypeError."""
+    if not (text.isascii() and text.isdecimal() and len(text) < 6 and int(text) < 65_536):
+        raise argparse.ArgumentTypeError(f"{text[:80]!r} is no port: give a number from 0 to 65535")
+    return int(text)
+
+
 def unchanged(opts: argparse.Namespace) -> int:
     """Say that the user did not want it; returns the exit code."""
     if opts.json:

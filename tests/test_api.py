@@ -73,6 +73,8 @@ def test_what_is_wrong_is_an_error_of_the_project(there: Place) -> None:
             wrong()
     with pytest.raises(SearchError, match="scrapy crawl pypi -a profile=plone"):
         api.search(profile="plone")
+    with pytest.raises(SearchError, match="scrapy crawl pypi -a profile=plone"):
+        api.search(profile="plone", settings={"SERVE_RATE": None})  # as if it was not given, never "None"
     with there.running("pypi"), pytest.raises(AlreadyRunningError):
         api.crawl("plone")
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, ClassVar
 from scrapy.commands import ScrapyCommand
 from scrapy.exceptions import UsageError
 
-from pyf_scrapy.command import strict
+from pyf_scrapy.command import port, strict
 from pyf_scrapy.exceptions import ReplicaError
 
 if TYPE_CHECKING:
@@ -62,8 +62,7 @@ class Command(ScrapyCommand):
         group.add_argument("--host", default="127.0.0.1", help="address to bind (127.0.0.1)")
         group.add_argument(
             "--port",
-            type=int,
-            choices=range(65536),
+            type=port,
             metavar="PORT",
             default=0,
             help="port to bind (0 = any free one)",

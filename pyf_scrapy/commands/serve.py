@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 
-from pyf_scrapy.command import PyfCommand
+from pyf_scrapy.command import PyfCommand, port
 from pyf_scrapy.commands.output import ExitCode, print_text
 from pyf_scrapy.exceptions import UsageProblem
 
@@ -30,8 +30,7 @@ class Command(PyfCommand):
         )
         parser.add_argument(
             "--port",
-            type=int,
-            choices=range(65536),
+            type=port,
             metavar="PORT",
             default=DEFAULT_PORT,
             help=f"port to bind ({DEFAULT_PORT}; 0 = any free one)",

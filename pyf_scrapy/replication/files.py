@@ -7,16 +7,18 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from pyf_scrapy.exceptions import ReplicationError
+from pyf_scrapy.exceptions import ReplicationError, UsageProblem
 from pyf_scrapy.replication.compression import compressed
 
 
 def write_whole(path: Path, lines: Iterable[bytes]) -> int:
     """Write lines to `path`, with gzip where its name ends in .gz; returns how many.
 
-    It takes the place of a file of before when it is complete. Raises ReplicationError when that fails, and
-    what `lines` raises.
+    It takes the place of a file of before, also of one that a link leads to, when it is complete. Raises
+    UsageProblem for a device, a pipe or a folder, which no file may take the place of; ReplicationError when
+    writing fails, and what `lines` raises.
     """
+    place = Path(os.path.realpath(path))
     count = 0
 
     def counted() -> Iterable[bytes]:
@@ -26,13 +28,15 @@ def write_whole(path: Path, lines: Iterable[bytes]) -> int:
             yield line
 
     try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+        if place.exists() and not place.is_file():
+            raise UsageProblem(f"{path} is no file; without -o the lines go to standard output")
+        with tempfile.NamedTemporaryFile(dir=place.parent, prefix=f".{place.name}.", delete=False) as file:
             try:
                 file.writelines(compressed(counted()) if path.suffix == ".gz" else counted())
                 file.flush()
                 os.fsync(file.fileno())
                 Path(file.name).chmod(0o666 & ~_umask())
-                Path(file.name).replace(path)
+                Path(file.name).replace(place)
             except BaseException:
                 Path(file.name).unlink(missing_ok=True)
                 raise

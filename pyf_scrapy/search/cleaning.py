@@ -111,9 +111,13 @@ def url(value: str | None) -> str:
 def people(addresses: str | None) -> str:
     """The names in a list of e-mail addresses (PEP 621), separated by commas; "" where it has none.
 
-    Names are taken after the list is split, then decoded (RFC 2047), so that a comma within one stays.
+    Names are taken after the list is split, then decoded (RFC 2047), so that a comma within one stays. One of
+    thousands of parentheses or groups within each other has none.
     """
-    parsed = getaddresses([line(addresses, MAX_PARSED_ADDRESSES)])
+    try:
+        parsed = getaddresses([line(addresses, MAX_PARSED_ADDRESSES)])
+    except RecursionError:
+        return ""
     names = dict.fromkeys(decoded for name, _ in parsed if (decoded := decoded_words(name)))
     return line(", ".join(names))
 

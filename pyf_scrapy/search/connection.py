@@ -168,7 +168,7 @@ class Connection:
         try:
             return operation(self.client)
         except (SearchError, httpx.HTTPError, ServiceUnavailable, RequestUnauthorized) as error:
-            if self._settings.host is not None or not _is_gone(error):
+            if self._settings.host is not None or self._closing.is_set() or not _is_gone(error):
                 raise
             logger.warning("the Typesense server was lost, starting it again")
             self._revive(generation)

@@ -33,6 +33,7 @@ from pyf_scrapy.web.listing import (
 )
 from pyf_scrapy.web.lookups import look_up
 from pyf_scrapy.web.packages import known_package
+from pyf_scrapy.web.security import READING
 from pyf_scrapy.web.site import TheSite
 
 PREFIX = "/api/v1"
@@ -209,7 +210,7 @@ async def lookup(request: Request, site: TheSite, catalogue: TheCatalogue, profi
     return Response(msgspec.json.encode(found), media_type="application/json")
 
 
-@router.get("/openapi.json", include_in_schema=False)
+@router.api_route("/openapi.json", methods=READING, include_in_schema=False)
 def openapi(request: Request, site: TheSite) -> Response:
     """The description of this API."""
     return conditional(request, _description(tuple(site.profiles)), "application/json")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from http import HTTPStatus
 
 from fastapi import Depends, FastAPI, Request, Response
@@ -10,7 +13,14 @@ from fastapi.exceptions import HTTPException, RequestValidationError
 from fastapi.responses import JSONResponse
 
 from pyf_scrapy import __version__
-from pyf_scrapy.exceptions import LimitError, NotFoundError, PyfError, RequestProblem, UsageProblem
+from pyf_scrapy.exceptions import (
+    LimitError,
+    NotFoundError,
+    PyfError,
+    RequestProblem,
+    SourceReplacedError,
+    UsageProblem,
+)
 from pyf_scrapy.web import api, feeds, pages, replication, simple, state, static
 from pyf_scrapy.web.catalogue import Catalogue
 from pyf_scrapy.web.filters import wrong_input
@@ -31,6 +41,7 @@ def create_app(site: Site, *, host: str = "127.0.0.1") -> FastAPI:
         title="pyf_scrapy",
         version=__version__,
         dependencies=[Depends(state.waited_for)],
+        lifespan=_running,
         openapi_url=None,  # the API describes itself; FastAPI's pages about it load scripts of a CDN
     )
     app.state.site = site
@@ -47,6 +58,14 @@ def create_app(site: Site, *, host: str = "127.0.0.1") -> FastAPI:
     app.add_exception_handler(Exception, _on_error)
     app.add_middleware(Guard, settings=site.web, hosts=site.web.hosts(host))
     return app
+
+
+@asynccontextmanager
+async def _running(app: FastAPI) -> AsyncIterator[None]:
+    """Read the collections while the application runs already: the first visitor need not wait for them."""
+    reading = asyncio.create_task(app.state.catalogue.read())
+    yield
+    reading.cancel()
 
 
 def _on_error(request: Request, error: Exception) -> Response:
@@ -67,6 +86,8 @@ def _told(error: Exception) -> tuple[int, str, dict[str, str]]:
     """Status, one line and headers for an error; what is ours to mend is logged."""
     if isinstance(error, NotFoundError):
         return 404, str(error), {}
+    if isinstance(error, SourceReplacedError):
+        return 409, str(error), {}
     if isinstance(error, LimitError):
         return 429, str(error), {"retry-after": str(error.retry_after)}
     if isinstance(error, RequestProblem):
@@ -87,4 +108,8 @@ def _told(error: Exception) -> tuple[int, str, dict[str, str]]:
         return 500, "that failed; the operator's log says why", dict(HEADERS)
     if status == 404:
         return 404, "there is no such page", {}
-    return status, str(getattr(error, "detail", "")), dict(getattr(error, "headers", None) or {})
+    headers = dict(getattr(error, "headers", None) or {})
+    if status == 405:
+        methods = ", ".join(sorted(headers["Allow"].split(", ")))
+        return 405, f"that cannot be done here; possible is {methods}", {"Allow": methods}
+    return status, str(getattr(error, "detail", "")), headers

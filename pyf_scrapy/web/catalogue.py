@@ -8,11 +8,13 @@ known from the store.
 from __future__ import annotations
 
 import math
+import re
 import threading
 import time
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
@@ -59,6 +61,7 @@ SUMMARY_FIELDS = (
 )
 #: What it is chosen by besides.
 _OTHER_FIELDS = ("classifiers", "requires_dist", "project_urls", "home_page")
+_BETWEEN_NAMES = re.compile("[,;]")
 _ASKED_AT_ONCE = 200  # packages
 _PATIENCE = 1.0  # seconds for which the store is believed not to have changed
 _SHARE = 10  # reading the changes may take a tenth of the time
@@ -100,7 +103,7 @@ class Packages:
 
 
 class Catalogue:
-    """The packages of the collections of a site, each read when it is first asked for. Thread-safe.
+    """The packages of the collections of a site, each read once and then kept up to date. Thread-safe.
 
     `patience`: seconds for which it does not look whether anything has changed. When a look failed, whoever
     asks in the next seconds gets the same error.
@@ -120,6 +123,12 @@ class Catalogue:
     async def ready(self, collection: str) -> None:
         """Wait, without holding a thread, until the collection was read once. Raises as `packages`."""
         await self._collection(collection).first.ready()
+
+    async def read(self) -> None:
+        """Read each collection once, one after the other. What fails is tried again when it is asked for."""
+        for collection in self._site.profiles:
+            with suppress(PyfError):
+                await self.ready(collection)
 
     def _collection(self, name: str) -> _Collection:
         with self._making:
@@ -268,7 +277,7 @@ def folded(text: str) -> str:
 
 def _people(names: str, addresses: str) -> frozenset[str]:
     """What persons may be asked for by: all of the field, each name in it, each e-mail address."""
-    said = {names, *names.split(","), *addresses.split(",")}
+    said = {names, *_BETWEEN_NAMES.split(names), *addresses.split(",")}
     said |= {address.rpartition("<")[2].strip(" >") for address in addresses.split(",")}
     return frozenset(filter(None, map(folded, said)))
 

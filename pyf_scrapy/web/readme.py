@@ -14,6 +14,8 @@ from pyf_scrapy.search.cleaning import UNWANTED
 #: The level of the highest heading: below the page's own.
 _TOP = 3
 _HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
+#: What an element becomes that is not to be seen: to take out one of many takes as long as to count them.
+_NOTHING = "span"
 _LANDMARKS = ("main", "nav", "header", "footer", "aside")
 #: Levels of nesting that are kept. lxml's own bound would end the README there; without one, a README of tags
 #: alone would take minutes.
@@ -27,7 +29,7 @@ def shown(html: str) -> str:
 
     It comes in a <div>. Images become links, so that nobody is told who reads the page; headings follow those
     of the page, one level after the other, so that a screen reader can go through them; empty headings and
-    links go. What is nested deeper than anybody means stays, without its tags.
+    links are none any more. What is nested deeper than anybody means stays, without its tags.
     """
     if not html.strip():
         return ""
@@ -38,7 +40,7 @@ def shown(html: str) -> str:
         element.tag = "div"
     for link in list(tree.iter("a")):
         if not (link.text_content() or "").strip():
-            link.drop_tag()
+            link.tag = _NOTHING
     for cell in tree.iter("th"):
         if not (cell.text_content() or "").strip():
             cell.tag = "td"
@@ -97,7 +99,7 @@ def _settle_headings(tree: lxml.html.HtmlElement) -> None:
     shift: int | None = None
     for heading in list(tree.iter(*_HEADINGS)):
         if not (heading.text_content() or "").strip():
-            heading.drop_tag()
+            heading.tag = _NOTHING
             continue
         level = int(heading.tag[1])
         if shift is None:

@@ -9,9 +9,10 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi.responses import StreamingResponse
+from pydantic import BaseModel, ConfigDict, Field
 
-from pyf_scrapy.exceptions import NotFoundError, SourceReplacedError
+from pyf_scrapy.exceptions import NotFoundError
 from pyf_scrapy.replication.client import MEDIA_TYPE
 from pyf_scrapy.replication.compression import compressed
 from pyf_scrapy.replication.cursors import LONGEST, Cursor
@@ -25,7 +26,6 @@ router = APIRouter(tags=["replication"])
 #: Seconds in which a client has to take the next piece of a stream.
 _READING = 60.0
 
-_PROBLEM = "application/problem+json"
 #: What a cursor looks like, for the description.
 _CURSOR = (
     "^1\\.[0-9a-f]{1,32}\\.(?:-|[0-9a-f]{16})\\.[sc]\\.[0-9]{1,18}\\.[0-9]{1,18}\\.(?:-|[0-9a-f]{16})"
@@ -46,45 +46,64 @@ _LINES: Responses = {
     429: problem("Too many requests, or streams at once; Retry-After says when again.", or_text=True),
 }
 
-Profiles = Annotated[
-    str | None,
-    Query(
-        max_length=1_000,
-        description="Profiles with commas between, each by its key or its collection; without: the whole "
-        "store, where all of it is served",
-    ),
-]
 Place = Annotated[
     str | None,
-    Query(
+    Field(
         max_length=LONGEST,
         description="What the last whole page ended with; without: all",
         json_schema_extra={"pattern": _CURSOR},
     ),
 ]
-Facts = Annotated[bool, Query(description="Whether the projects that changed follow, as they are now")]
+
+
+class _Asked(BaseModel):
+    model_config = ConfigDict(extra="forbid")  # a cursor by another name would send all
+
+    profile: str | None = Field(
+        default=None,
+        max_length=1_000,
+        description="Profiles with commas between, each by its key or its collection; without: the whole "
+        "store, where all of it is served",
+    )
+
+
+class Copied(_Asked):
+    """What is to be copied."""
+
+    cursor: Place = None
+
+
+class Happened(_Asked):
+    """What events are asked for."""
+
+    since: Place = None
+    facts: bool = Field(
+        default=False, description="Whether the projects that changed follow, as they are now"
+    )
 
 
 @router.get("/replicate", responses=_LINES, response_class=StreamingResponse)
-def replicate(site: TheSite, profile: Profiles = None, cursor: Place = None) -> Response:
+def replicate(site: TheSite, asked: Annotated[Copied, Query()]) -> Response:
     """All that is known of the packages of profiles, or of all projects; with a cursor what a copy lacks.
 
     Each project is as it was when its line was made. When the stream is `done`, those that changed since it
     began were sent again: a copy that took all lines in their order, of this and of the next stream from the
     cursor, equals the store.
     """
-    return _answer(site, profile, cursor, lambda source, place: source.replicate(place))
+    return _answer(site, asked.profile, asked.cursor, lambda source, place: source.replicate(place))
 
 
 @router.get("/changes", responses=_LINES, response_class=StreamingResponse)
-def changes(site: TheSite, since: Place = None, profile: Profiles = None, facts: Facts = False) -> Response:
+def changes(site: TheSite, asked: Annotated[Happened, Query()]) -> Response:
     """What happened since a cursor, in the order in which it did: created, released, removed, yanked,
     unyanked, archived, quarantined, vanished, recreated, owners_changed, advisory, score_moved and others.
 
     The same cursor gives the same events again. With `facts` the projects that changed follow as they are
     now; the cursor then goes on for both.
     """
-    return _answer(site, profile, since, lambda source, place: source.changes(place, facts=facts))
+    return _answer(
+        site, asked.profile, asked.since, lambda source, place: source.changes(place, facts=asked.facts)
+    )
 
 
 def _answer(
@@ -93,13 +112,9 @@ def _answer(
     cursor: str | None,
     lines: Callable[[Source, Cursor], Iterator[bytes]],
 ) -> Response:
-    """Raises NotFoundError, RequestProblem, LimitError."""
+    """Raises NotFoundError, RequestProblem, SourceReplacedError, LimitError."""
     source = _source(site, profile)
-    try:
-        place = source.begin() if cursor is None else source.resume(cursor)
-    except SourceReplacedError as error:
-        problem = {"type": "about:blank", "title": "Conflict", "status": 409, "detail": str(error)}
-        return JSONResponse(problem, 409, media_type=_PROBLEM)
+    place = source.begin() if cursor is None else source.resume(cursor)
     stream = _held(site, compressed(lines(source, place)))
     next(stream)
     headers = {"content-encoding": "gzip", "cache-control": "no-store", "vary": "accept-encoding"}
@@ -108,6 +123,8 @@ def _answer(
 
 def _source(site: Site, profile: str | None) -> Source:
     """What is copied when these profiles are asked for. Raises NotFoundError."""
+    if not site.web.streams:
+        raise NotFoundError("no copies are served here")
     if profile is None:
         if not site.is_whole:
             served = ",".join(site.profiles)

@@ -91,12 +91,12 @@ class Slots:
     """So many may do something at the same time; who comes then is sent away."""
 
     def __init__(self, number: int = 4) -> None:
-        self._free = threading.BoundedSemaphore(number) if number else None
+        self._free = threading.BoundedSemaphore(number)
 
     @contextmanager
     def taken(self) -> Iterator[None]:
         """Have one of them. Raises LimitError when all are taken."""
-        if self._free is None or not self._free.acquire(blocking=False):
+        if not self._free.acquire(blocking=False):
             raise LimitError("as many streams as are allowed are running: try again later", retry_after=60)
         try:
             yield

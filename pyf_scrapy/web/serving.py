@@ -51,7 +51,7 @@ def configuration(site: Site, host: str) -> uvicorn.Config:
         ws="none",
         timeout_keep_alive=_IDLE,
         timeout_graceful_shutdown=_LAST_SECONDS,
-        lifespan="off",
+        lifespan="on",
     )
 
 

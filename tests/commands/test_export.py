@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from scrapy.cmdline import execute
 
 from pyf_scrapy.commands.output import ExitCode
-from pyf_scrapy.exceptions import ReplicationError, StoreError
+from pyf_scrapy.exceptions import ReplicationError, StoreError, UsageProblem
 from pyf_scrapy.replica import Handle, Options, running_replica
 from pyf_scrapy.replication.files import write_whole
 from tests.crawling import Place
@@ -89,3 +90,21 @@ def test_a_file_of_before_stays_until_the_new_one_is_whole(tmp_path: Path) -> No
     assert path.stat().st_mode & 0o077, "it is a file as any other, not one of a secret"
     with pytest.raises(ReplicationError, match="cannot be written: No such file"):
         write_whole(tmp_path / "nowhere" / "x", [])
+
+
+def test_only_a_file_is_replaced(tmp_path: Path) -> None:
+    """Not the device, the pipe or the link that a path leads to: root would have no /dev/null any more."""
+    pipe, link, file = tmp_path / "pipe", tmp_path / "link", tmp_path / "file"
+    os.mkfifo(pipe)
+    link.symlink_to(pipe)
+    for path in (pipe, link, tmp_path):
+        with pytest.raises(UsageProblem, match="without -o"):
+            write_whole(path, [b"line\n"])
+    assert pipe.is_fifo()
+    link.unlink()
+    link.symlink_to(file)
+    for _ in range(2):
+        write_whole(link, [b"line\n"])
+    assert link.is_symlink()
+    assert file.read_bytes() == b"line\n"
+    assert sorted(tmp_path.iterdir()) == [file, link, pipe]

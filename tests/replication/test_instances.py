@@ -286,6 +286,8 @@ class TestHTTP:
                 ("/changes?since=1.ab.-.c.0.0.-.~", 409),
                 (f"/changes?since={cursor}", 409),
                 (f"/changes?facts=maybe&since={cursor}", 400),
+                (f"/changes?cursor={cursor}&profile=plone", 400),  # it would be all events again
+                (f"/replicate?since={cursor}&profile=plone", 400),
             ):
                 wrong = client.get(path)
                 assert (wrong.status_code, wrong.json()["status"]) == (status, status), path

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import typesense
 from typesense.exceptions import RequestUnauthorized
@@ -197,6 +198,15 @@ def test_a_crawl_outlives_every_kill_and_loses_no_acknowledged_document(
         assert read == [{"id": "1", "title": "x"}] * 6
         assert opened.client is client  # same address and key: its connections are kept
     opened.close()
+    tried: list[typesense.Client] = []
+
+    def cut_off(client: typesense.Client) -> None:
+        tried.append(client)
+        raise httpx.ReadError("closed by us")
+
+    with pytest.raises(httpx.ReadError):
+        opened.retried(cut_off)
+    assert tried == [client], "what was closed on purpose is not said to be lost"
 
 
 @pytest.mark.parametrize(

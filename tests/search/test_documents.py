@@ -206,6 +206,12 @@ def test_author_is_found_where_pep_621_puts_it(
     assert of(maintainer=author, maintainer_email=author_email)["maintainer"] == expected
 
 
+@pytest.mark.parametrize("nested", ["(", ":"])
+def test_addresses_nested_without_end_are_no_names_and_cost_nothing_else(nested: str) -> None:
+    """The package could never be indexed, and a feed that had it was an error for everybody."""
+    assert of(author_email=nested * 4_000)["author"] == ""
+
+
 WHOLE_TEXT = "MIT License\n\nPermission is hereby granted" + " to anyone" * 50
 
 

@@ -357,8 +357,8 @@ async def test_what_has_not_changed_is_not_sent_again(served: Filled) -> None:
 
 async def test_head_is_answered_like_get(served: Filled) -> None:
     async with served.client() as client:
-        answer = await client.head(f"{API}/packages")
-    assert (answer.status_code, "etag" in answer.headers) == (200, True)
+        answers = [await client.head(path) for path in (f"{API}/packages", "/api/v1/openapi.json")]
+    assert [(answer.status_code, "etag" in answer.headers) for answer in answers] == [(200, True)] * 2
 
 
 def test_the_api_keeps_what_its_description_promises(served: Filled) -> None:

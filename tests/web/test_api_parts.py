@@ -108,6 +108,15 @@ def test_a_name_and_a_specifier_must_both_fit() -> None:
     assert [row.name for row in rows if all(test(row) for test in both.tests())] == ["a-b"]
 
 
+@pytest.mark.parametrize(
+    "asked", ["ada  lovelace", "Grace Hopper", "Alan", "Ada Lovelace; Grace Hopper, Alan"]
+)
+def test_each_of_several_authors_is_found(asked: str) -> None:
+    row = row_of(document("a", author="Ada Lovelace; Grace Hopper, Alan"))
+    (test,) = Filters(author=asked).tests()
+    assert test(row)
+
+
 def test_packages_are_listed_after_a_name() -> None:
     rows = {name: row_of(document(name)) for name in ("a", "a-b", "b")}
     packages = Packages(rows, sorted(rows))

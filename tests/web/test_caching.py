@@ -19,6 +19,7 @@ from pyf_scrapy.web.application import create_app
 from pyf_scrapy.web.caching import FAILED, Kept
 from pyf_scrapy.web.catalogue import Catalogue
 from pyf_scrapy.web.site import Site
+from tests.web.world import running
 
 #: More than there are threads for requests.
 MANY = 60
@@ -102,6 +103,30 @@ async def test_the_site_answers_while_a_collection_is_read_for_the_first_time(si
         answers = await asyncio.gather(*waiting)
     assert {answer.status_code for answer in answers} == {200}
     assert gate.calls == (2 if path == "/api/v1/profiles" else 1), "each collection was read once"
+
+
+def test_the_first_visitor_finds_the_collections_read(site: Site) -> None:
+    gate = Gate(site.search)
+    with running(replace(site, search=gate)) as url:  # type: ignore[arg-type]
+        assert gate.asked.wait(30), "nobody has asked for anything"
+        assert httpx.get(f"{url}/healthz").text == "ok\n"
+        gate.open.set()
+        assert httpx.get(f"{url}/api/v1/profiles").status_code == 200
+    assert gate.calls == 2, "each collection was read once"
+
+
+def test_it_can_be_ended_while_it_reads_the_collections(site: Site) -> None:
+    gate = Gate(site.search)
+    with running(replace(site, search=gate)):  # type: ignore[arg-type]
+        assert gate.asked.wait(30)
+    gate.open.set()
+
+
+def test_it_starts_when_the_collections_cannot_be_read(site: Site) -> None:
+    gate = Gate(site.search, broken=True)
+    with running(replace(site, search=gate)) as url:  # type: ignore[arg-type]
+        assert gate.asked.wait(30)
+        assert httpx.get(f"{url}/healthz").text == "ok\n"
 
 
 async def test_a_collection_that_cannot_be_read_is_not_tried_for_each_visitor(site: Site) -> None:

@@ -11,6 +11,7 @@ import pytest
 from pyf_scrapy.exceptions import NotFoundError
 from pyf_scrapy.profiles import Profile, load_profiles
 from pyf_scrapy.web.application import create_app
+from pyf_scrapy.web.security import Slots
 from pyf_scrapy.web.site import Site, opened_site
 from tests.web.asking import Client
 from tests.web.world import World
@@ -43,6 +44,13 @@ def test_streams_give_what_is_served_and_nothing_else(chosen: Client, world: Wor
 
 def test_the_whole_store_is_given_where_all_of_it_is_served(client: Client, world: World) -> None:
     assert names(client.get("/replicate").text) >= {*world.members("Plone"), *world.members("Django")}
+
+
+def test_where_no_copies_are_served_nobody_is_told_to_try_again_later(site: Site) -> None:
+    client = Client(create_app(replace(site, web=replace(site.web, streams=0), streams=Slots(0))))
+    for path in ("/replicate", "/changes?profile=plone"):
+        answer = client.get(path)
+        assert (answer.status_code, answer.json()["detail"]) == (404, "no copies are served here")
 
 
 @pytest.mark.parametrize("path", ["/status", "/api/v1/status"])
