@@ -10,6 +10,7 @@ import pytest
 
 from pyf_scrapy.replica.options import Options
 from pyf_scrapy.replica.runner import Handle, running_replica
+from pyf_scrapy.spiders.rss import RssSpider
 from tests.crawling import Crawled, Place, true_documents
 
 PLONE, DJANGO = "Framework :: Plone", "Framework :: Django"
@@ -104,6 +105,24 @@ async def test_feeds_that_cannot_be_read_are_no_news(place: Place, replica: Hand
     one = await read_feeds(place, **options)
     assert (one.outcome.exit_code, one.figures["feeds_read"]) == (1, 1)
     assert one.figures["fetched"] > 0, "the other feed is read all the same"
+
+
+async def test_what_another_run_is_just_about_to_index_is_no_failure_of_this_one(
+    place: Place, replica: Handle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beside the first crawl of a profile, which takes days, each look at the feeds would be an alarm."""
+    await place.crawl("pypi", profile="plone")
+    await read_feeds(place)
+    poll, member = RssSpider.poll, replica.replica.members(PLONE)[0]
+
+    async def beside(spider: RssSpider) -> None:
+        await poll(spider)
+        with place.store() as store:
+            store.forget_indexed("plone", [member])
+
+    monkeypatch.setattr(RssSpider, "poll", beside)
+    crawled = await read_feeds(place)
+    assert (crawled.outcome.exit_code, crawled.figures["waiting"]) == (0, 1)
 
 
 async def test_more_releases_than_a_feed_shows_are_not_missed(place: Place, replica: Handle) -> None:
