@@ -134,9 +134,10 @@ class Session:
         """`items.stored_item` with the downloads of DOWNLOADS_SOURCE; blocking. Raises StoreError."""
         return stored_item(self.store, normalized_name, self.settings["DOWNLOADS_SOURCE"])
 
-    def waiting(self) -> int:
-        """How many packages of the profiles are stored but not in the index; blocking. Raises StoreError."""
-        return sum(1 for p in self.profiles for _ in self.store.dirty(p.collection, p))
+    def waiting(self) -> list[str]:
+        """The packages of the profiles that are stored but not in the index, once for each collection that
+        lacks them; blocking. Raises StoreError."""
+        return [name for p in self.profiles for name in self.store.dirty(p.collection, p)]
 
     def mark_sent(self, collections: Iterable[str]) -> None:
         """Something was sent to these: a copy of the search server from before is known as an older one.

@@ -133,4 +133,5 @@ def _exit_code(
         return 1
     if stats.get("spider_exceptions/count"):
         return 1
-    return 3 if figures["failed"] or figures["readmes_failed"] or figures["waiting"] else 0
+    left = stats.get("pyf/packages/unsettled")
+    return 3 if figures["failed"] or figures["readmes_failed"] or left else 0

@@ -65,7 +65,10 @@ class RunReport:
         try:
             if session.is_open:
                 waiting = await asyncio.to_thread(session.waiting)
-                self.crawler.stats.set_value("pyf/packages/waiting", waiting)
+                self.crawler.stats.set_value("pyf/packages/waiting", len(waiting))
+                # The others are on their way from another run, which is at work just now.
+                ours = spider.unsettled.intersection(waiting)
+                self.crawler.stats.set_value("pyf/packages/unsettled", len(ours))
         except StoreError as error:
             spider.problem = spider.problem or error
         if reason == "shutdown" and spider.is_endless:

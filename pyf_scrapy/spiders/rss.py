@@ -137,9 +137,10 @@ class RssSpider(PackageSpider):
                 # A crawl that closes breaks off its requests, too.
                 level = logging.DEBUG if self.crawler.engine.needs_backout() else logging.WARNING
                 logger.log(level, "%s", error)
-        self.count("pyf/feeds/polls")
         self.complaint = errors[0] if errors else None
-        if len(errors) == len(FEEDS) and not self.follow:
+        if len(errors) < len(FEEDS):
+            self.count("pyf/feeds/polls")
+        elif not self.follow:
             raise errors[0]
         self._take(entries)
 

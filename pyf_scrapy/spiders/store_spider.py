@@ -90,6 +90,8 @@ class StoreSpider(scrapy.Spider):
                 logger.warning("profile %s: %s", target.profile.key, warning)
         self._passing_on: set[str] = set()
         self._tried: set[str] = set()
+        #: packages that left the pipelines and are not in the index, unless another run has sent them since
+        self.unsettled: set[str] = set()
         #: packages that this run does not pass on again
         self.refused: set[str] = set()
         self._closing: set[asyncio.Future[None]] = set()
@@ -216,6 +218,10 @@ class StoreSpider(scrapy.Spider):
 
     def item_left(self, item: PackageItem) -> None:
         """An item has left the pipelines: in the index, dropped or failed."""
+        if item.settled:
+            self.unsettled.discard(item.normalized_name)
+        else:
+            self.unsettled.add(item.normalized_name)
         self._release(item.normalized_name)
 
     def item_done(self, item: Any) -> Awaitable[None] | None:

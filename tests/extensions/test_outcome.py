@@ -27,7 +27,7 @@ FETCHED = {"pyf/projects/fetched": 3}
         (FETCHED | {"pyf/descriptions/failed": 1}, "finished", None, 3, "some packages failed"),
         (FETCHED | {"pyf/typesense/rejected": 1}, "finished", None, 1, "rejected documents"),
         (FETCHED | {"spider_exceptions/count": 1}, "finished", None, 1, "Not done"),
-        (FETCHED | {"pyf/packages/waiting": 1}, "finished", None, 3, "some packages failed"),
+        (FETCHED | {"pyf/packages/unsettled": 1}, "finished", None, 3, "some packages failed"),
         (FETCHED, "shutdown", None, 1, "Interrupted"),
         (FETCHED, "start_error", None, 1, "Not done"),
         (FETCHED, "source_down", PyfError("x"), 1, "Not done"),

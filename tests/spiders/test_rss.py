@@ -10,6 +10,7 @@ import pytest
 
 from pyf_scrapy.replica.options import Options
 from pyf_scrapy.replica.runner import Handle, running_replica
+from pyf_scrapy.spiders.rss import RssSpider
 from tests.crawling import Crawled, Place, true_documents
 
 PLONE, DJANGO = "Framework :: Plone", "Framework :: Django"
@@ -98,11 +99,30 @@ async def test_an_entry_is_done_only_when_its_package_is(place: Place, replica: 
 async def test_feeds_that_cannot_be_read_are_no_news(place: Place, replica: Handle) -> None:
     replica.faults([{"match": "/rss/*", "fault": "status-503"}])
     options = {"PYPI_MAX_RETRIES": 0, "BACKOFF_MAX_DELAY": 0.01}
-    assert (await read_feeds(place, **options)).outcome.exit_code == 1
+    none = await read_feeds(place, **options)
+    assert (none.outcome.exit_code, none.figures["feeds_read"]) == (1, 0)
     replica.faults([{"match": "/rss/packages.xml", "fault": "html"}])
     one = await read_feeds(place, **options)
-    assert one.outcome.exit_code == 1
+    assert (one.outcome.exit_code, one.figures["feeds_read"]) == (1, 1)
     assert one.figures["fetched"] > 0, "the other feed is read all the same"
+
+
+async def test_what_another_run_is_just_about_to_index_is_no_failure_of_this_one(
+    place: Place, replica: Handle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beside the first crawl of a profile, which takes days, each look at the feeds would be an alarm."""
+    await place.crawl("pypi", profile="plone")
+    await read_feeds(place)
+    poll, member = RssSpider.poll, replica.replica.members(PLONE)[0]
+
+    async def beside(spider: RssSpider) -> None:
+        await poll(spider)
+        with place.store() as store:
+            store.forget_indexed("plone", [member])
+
+    monkeypatch.setattr(RssSpider, "poll", beside)
+    crawled = await read_feeds(place)
+    assert (crawled.outcome.exit_code, crawled.figures["waiting"]) == (0, 1)
 
 
 async def test_more_releases_than_a_feed_shows_are_not_missed(place: Place, replica: Handle) -> None:
