@@ -76,7 +76,7 @@ ARGUMENTS = {
         "package only, however young what is known of it",
     ),
     "verbose": ("`1`", "show what was asked and answered"),
-    "full": ("`1`", "fetch again what is up to date, too"),
+    "full": ("`1`", "fetch again what is up to date, too; interrupted, it begins anew"),
     "names": ("`NAME,NAME`", "the packages"),
     "requirements": ("`FILE`", "a requirements file that names them"),
     "accept_removals": (
