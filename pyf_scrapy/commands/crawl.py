@@ -19,6 +19,7 @@ from scrapy.spiderloader import get_spider_loader
 from scrapy.utils.log import configure_logging
 
 from pyf_scrapy.command import strict
+from pyf_scrapy.commands.deadline import deadline
 from pyf_scrapy.commands.output import ExitCode, complain, print_json, print_summary, reported
 from pyf_scrapy.environment import find_env_file, obsolete, read_env_file
 from pyf_scrapy.exceptions import PyfError, UsageProblem
@@ -103,7 +104,8 @@ class Command(ScrapyCrawl):
         process.crawl(crawler, **opts.spargs)
         _spare_collections()
         _share_memory()
-        process.start()
+        with deadline(crawler):
+            process.start()
         report = None if process.bootstrap_failed else crawler.get_extension(RunReport)
         if report is None or report.outcome is None:
             complain(self.name, "ended without a summary; nothing stored is lost")
