@@ -8,10 +8,10 @@ NUL (PostgreSQL's text refuses it) and no lone surrogate (msgspec refuses the do
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Final, TypeVar
+from typing import Final, TypeVar, cast
 
 import msgspec
 
@@ -169,6 +169,14 @@ def as_count(value: bool | int | float | str | None) -> int | None:
     return value if 0 <= value <= MAX_INT else None
 
 
+def as_counts(values: list[int | str | None]) -> list[int | None]:
+    """`as_count` of each; of numbers alone, as PyPI sends them, in a fraction of the time."""
+    numbers = cast(list[int], values) if set(map(type, values)) == {int} else []
+    if numbers and min(numbers) >= 0 and max(numbers) <= MAX_INT:
+        return list(numbers)
+    return [as_count(value) for value in values]
+
+
 def epoch(value: str | None) -> int | None:
     """Seconds since 1970 UTC of an ISO 8601 time (no zone = UTC, fraction cut off); None if it is none."""
     if not value:
@@ -193,6 +201,19 @@ def sha256(raw: msgspec.Raw) -> str:
 def is_name(name: str) -> bool:
     """Whether `name` is a project name by the core metadata specification, and of sane length."""
     return len(name) <= MAX_NAME and _NAME.fullmatch(name) is not None
+
+
+def are_names(names: Sequence[str]) -> bool:
+    """Whether each of them is one (`is_name`), in a tenth of the time."""
+    text = "\n".join(("", *names, ""))
+    parted = text.replace("_", "-").replace(".", "-")
+    return not names or (
+        max(map(len, names)) <= MAX_NAME
+        and text.isascii()
+        and text.count("\n") == len(names) + 1
+        and not any(bad in parted for bad in ("\n\n", "\n-", "-\n"))
+        and parted.replace("\n", "").replace("-", "").isalnum()
+    )
 
 
 def checked_name(what: str, field: str, name: str | None) -> str:

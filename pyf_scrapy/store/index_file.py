@@ -12,7 +12,9 @@ import os
 import tempfile
 import zlib
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby, islice
+from operator import itemgetter
 from pathlib import Path
 from types import TracebackType
 
@@ -24,7 +26,7 @@ _FORMAT = "pyf_scrapy index 1"
 _END = b"# end of index\n"
 _CHUNK = 1 << 20
 _LONGEST_HEAD = 64 * 1024
-_BEGINNING = 2  # characters
+_AT_ONCE = 4096
 NO_SERIAL = -1
 
 
@@ -44,6 +46,9 @@ class _Head(msgspec.Struct, frozen=True):
     checksum: int
 
 
+_Entry = tuple[str, str, int | None]
+
+_beginning = itemgetter(slice(2))
 _head_decoder = msgspec.json.Decoder(_Head)
 
 
@@ -56,21 +61,26 @@ class IndexLines:
     of them.
     """
 
-    def __init__(self, entries: Iterable[tuple[str, str, int | None]]) -> None:
+    def __init__(self, entries: Iterable[_Entry]) -> None:
         self.given = 0
         self.highest: int | None = None
         self._by_beginning: defaultdict[str, bytearray] = defaultdict(bytearray)
-        highest = NO_SERIAL
-        for name, display, serial in entries:
-            self.given += 1
-            if serial is not None and serial > highest:
-                highest = serial
-            if name and name.isprintable() and display.isprintable():
-                shown = "" if display == name else display
-                line = f"{name}\t{shown}\t{'' if serial is None else serial}\n"
-                self._by_beginning[name[:_BEGINNING]] += line.encode()
-        if highest != NO_SERIAL:
-            self.highest = highest
+        entries = iter(entries)
+        while some := list(islice(entries, _AT_ONCE)):
+            self._add(some)
+
+    def _add(self, some: list[_Entry]) -> None:
+        """Some entries at once: what is asked of each takes long in a million."""
+        self.given += len(some)
+        highest = max((serial for _, _, serial in some if serial is not None), default=None)
+        if highest is not None:
+            self.highest = highest if self.highest is None else max(highest, self.highest)
+        lines = [*map(_line, some)]
+        if not _are_lines(lines):
+            lines = [_line(entry) for entry in some if _can_be_line(entry)]
+        lines.sort()
+        for beginning, alike in groupby(lines, _beginning):
+            self._by_beginning[beginning] += "".join(alike).encode()
 
     def take(self) -> Iterator[list[bytes]]:
         """All lines, some at a time, sorted by name and without repeats; they are gone afterwards.
@@ -97,7 +107,7 @@ class IndexFile:
 
     def write(
         self,
-        entries: IndexLines | Iterable[tuple[str, str, int | None]],
+        entries: IndexLines | Iterable[_Entry],
         *,
         etag: str | None,
         last_serial: int | None,
@@ -200,6 +210,27 @@ class IndexFile:
 
     def __del__(self) -> None:
         self.close()
+
+
+def _line(entry: _Entry) -> str:
+    name, display, serial = entry
+    return f"{name}\t{'' if display == name else display}\t{'' if serial is None else serial}\n"
+
+
+def _can_be_line(entry: _Entry) -> bool:
+    name, display, _ = entry
+    return bool(name) and name.isprintable() and display.isprintable()
+
+
+def _are_lines(lines: Sequence[str]) -> bool:
+    """Whether each entry that these were made of can be one."""
+    text = "\n" + "".join(lines)
+    return (
+        text.count("\n") == len(lines) + 1
+        and text.count("\t") == 2 * len(lines)
+        and "\n\t" not in text
+        and text.replace("\n", "").replace("\t", "").isprintable()
+    )
 
 
 def _without_repeats(lines: list[bytes]) -> list[bytes]:

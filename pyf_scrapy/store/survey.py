@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import case, select
@@ -27,6 +28,7 @@ DEPTHS = select(packages.c.normalized_name, packages.c.serial, packages.c.depth)
 )
 
 _Row = tuple[Any, ...]  # of _PROJECTS
+_NAME_AND_SERIAL = itemgetter(0, 1)
 
 
 class Survey:
@@ -50,7 +52,7 @@ class Survey:
         column = projects.c.normalized_name
         for rows in pages(self._database, lambda last: _PROJECTS.where(column > last), plain):
             self._look_at(rows)
-            yield from ((name, serial) for name, serial, _ in rows)
+            yield from map(_NAME_AND_SERIAL, rows)
 
     def _look_at(self, rows: list[_Row]) -> None:
         found = self._matching(rows)

@@ -20,11 +20,31 @@ def packaging_accepts(name: str) -> bool:
     return True
 
 
+_NAMES = st.text(max_size=6) | st.from_regex(r"[A-Za-z0-9._-]{1,8}\n?")
+
+
 @settings(max_examples=200)
-@given(st.text(max_size=6) | st.from_regex(r"[A-Za-z0-9._-]{1,8}\n?"))
+@given(_NAMES)
 def test_names_are_those_of_packaging(name: str) -> None:
     """A name that other tools refuse could stand for a path or another package."""
     assert wire.is_name(name) == packaging_accepts(name)
+
+
+@settings(max_examples=300)
+@given(st.lists(_NAMES | st.just("a" * 256), max_size=4))
+def test_many_names_are_looked_at_as_one_is(names: list[str]) -> None:
+    """Of an index they are looked at thousands at a time: none may pass by its neighbours."""
+    assert wire.are_names(names) == all(map(wire.is_name, names))
+
+
+_SERIALS = st.integers(0, 2**63 - 1) | st.sampled_from([-1, 2**63, None, "7", "x", True])
+
+
+@settings(max_examples=300)
+@given(st.lists(_SERIALS, max_size=4))
+def test_many_serials_are_read_as_one_is(values: list[int | str | None]) -> None:
+    """A serial that no store can hold would end the crawl."""
+    assert wire.as_counts(values) == [wire.as_count(value) for value in values]
 
 
 @settings(max_examples=200)

@@ -55,6 +55,7 @@ def test_any_names_come_back(
     path = tmp_path_factory.getbasetemp() / "any-index"
     with pytest.MonkeyPatch.context() as patch, IndexFile(path) as file:
         patch.setattr("pyf_scrapy.store.index_file._CHUNK", chunk)
+        patch.setattr("pyf_scrapy.store.index_file._AT_ONCE", chunk)
         header = file.write(
             [(name, display, serial) for name, (display, serial) in named.items()],
             etag=None,
