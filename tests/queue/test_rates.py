@@ -71,9 +71,9 @@ class TestSchedule:
 
     async def test_who_needs_time_gets_later_starts(self, workers: list[SharedRates]) -> None:
         grant = await granted(workers[0], wish(lead=0.2))
-        assert grant.first - grant.now == pytest.approx(0.2)
+        assert grant.first - grant.now == pytest.approx(0.2, abs=1e-6)
         following = await granted(workers[1], wish())
-        assert following.first - grant.first == pytest.approx(0.01)
+        assert following.first - grant.first == pytest.approx(0.01, abs=1e-6)
 
     async def test_who_only_listens_takes_nothing(self, workers: list[SharedRates], client: Redis) -> None:
         grant = await granted(workers[0], wish(0, lead=5))
