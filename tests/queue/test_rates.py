@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import math
 import time
 from collections.abc import AsyncIterator
 
@@ -71,9 +72,10 @@ class TestSchedule:
 
     async def test_who_needs_time_gets_later_starts(self, workers: list[SharedRates]) -> None:
         grant = await granted(workers[0], wish(lead=0.2))
-        assert grant.first - grant.now == pytest.approx(0.2, abs=1e-6)
+        exactly = math.ulp(grant.now)  # a second since 1970 is a float of quarters of a microsecond
+        assert grant.first - grant.now == pytest.approx(0.2, rel=0, abs=exactly)
         following = await granted(workers[1], wish())
-        assert following.first - grant.first == pytest.approx(0.01, abs=1e-6)
+        assert following.first - grant.first == pytest.approx(0.01, rel=0, abs=exactly)
 
     async def test_who_only_listens_takes_nothing(self, workers: list[SharedRates], client: Redis) -> None:
         grant = await granted(workers[0], wish(0, lead=5))
