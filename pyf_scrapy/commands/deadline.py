@@ -24,7 +24,7 @@ _SHOW_CURSOR = "\x1b[?25h"  # a progress bar hides it
 
 @contextmanager
 def deadline(crawler: Crawler) -> Iterator[None]:
-    """End the program LAST_SECONDS after Ctrl-C or SIGTERM if the crawl has not ended by then.
+    """End the program LAST_SECONDS after Ctrl-C or SIGTERM if it has not ended by then.
 
     It is ended as `kill -9` ends it, which loses nothing that is stored. Otherwise a request that a hanging
     search server does not answer would be waited for, and repeated, for minutes.
@@ -38,7 +38,7 @@ def deadline(crawler: Crawler) -> Iterator[None]:
 
 
 def _watch(crawler: Crawler, over: threading.Event) -> None:
-    # Scrapy takes `crawling` back when it is asked to stop, and at the end of the crawl.
+    # Scrapy takes `crawling` back when it is asked to stop, and when the crawl cannot begin.
     while crawler.spider is None or crawler.crawling:
         if over.wait(_STEP):
             return
