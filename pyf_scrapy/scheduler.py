@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
 from typing import Final, Self
@@ -35,6 +36,7 @@ class SupplyScheduler(BaseScheduler):
         # By download slot; the engine takes several before the first of them gets anywhere.
         self._on_the_way: defaultdict[str, set[Request]] = defaultdict(set)
         self._is_returning = False
+        self._holders = 0
         self._waiting: deque[Request] = deque()
         self._supply: Iterator[Request] | None = None
         self._used_up: asyncio.Future[None] | None = None
@@ -64,6 +66,18 @@ class SupplyScheduler(BaseScheduler):
             self._is_returning = True
             engine.crawl(self._waiting.popleft())
 
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Let no request begin meanwhile. Those that callbacks make beside the scheduler do."""
+        self._holders += 1
+        try:
+            yield
+        finally:
+            self._holders -= 1
+            if not self._waiting:
+                self._take_supplied()
+            self.look_again()
+
     def supply(self, requests: Iterator[Request]) -> asyncio.Future[None]:
         """Take requests from there from now on; the future is done when there are no more, or has the error
         that making one raised."""
@@ -87,6 +101,8 @@ class SupplyScheduler(BaseScheduler):
         return True
 
     def next_request(self) -> Request | None:
+        if self._holders:
+            return None
         if not self._waiting:
             self._take_supplied()
             if not self._waiting:

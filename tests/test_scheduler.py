@@ -59,6 +59,27 @@ async def test_the_crawl_does_not_end_while_there_is_any() -> None:
     assert scheduler.has_pending_requests()
 
 
+async def test_nothing_begins_while_it_is_held_and_all_goes_on_by_itself_afterwards() -> None:
+    """What is asked beside it does begin: that decides whether to go on."""
+
+    async def answer(request: web.Request, number: int) -> web.Response:
+        return web.Response()
+
+    async def hold(spider: AskingSpider) -> None:
+        with scheduler_of(spider).held(), scheduler_of(spider).held():
+            used_up = supplied(spider, [f"{site.url}/{number}" for number in range(8)])
+            await spider.fetch(f"{site.url}/inline")
+            await asyncio.sleep(0.2)
+            begun.update(arrival.path for arrival in site.arrivals)
+        await used_up
+
+    begun: set[str] = set()
+    async with serving(answer) as site:
+        spider, _ = await ask([], hold)
+    assert begun == {"/inline"}
+    assert list(spider.statuses.values()) == [200] * 8
+
+
 async def test_what_a_callback_asks_for_does_not_stand_behind_all_that_is_begun_later() -> None:
     """At 5 requests a second a release would be indexed seconds later, for each document that it needs."""
 
@@ -114,9 +135,15 @@ async def test_a_host_that_answers_late_is_asked_at_its_pace_all_the_same() -> N
 
 def supplied(spider: AskingSpider, urls: list[str]) -> asyncio.Future[None]:
     """Supply requests for these; the future is done when all are taken."""
+    requests = (Request(url, callback=spider.parse, dont_filter=True) for url in urls)
+    return scheduler_of(spider).supply(requests)
+
+
+def scheduler_of(spider: AskingSpider) -> SupplyScheduler:
+    assert spider.crawler.engine is not None
     scheduler = spider.crawler.engine.scheduler
     assert isinstance(scheduler, SupplyScheduler)
-    return scheduler.supply(Request(url, callback=spider.parse, dont_filter=True) for url in urls)
+    return scheduler
 
 
 async def test_the_same_request_may_be_made_twice() -> None:

@@ -167,6 +167,19 @@ class PackageSpider(AskingSpider):
             return
         self.count("pyf/packages/failed")
         logger.warning("%s: %s", ask.name, error)
+        is_silence = isinstance(error, FetchError) and error.transport
+        self._fruitless = self._fruitless + 1 if is_silence else 0
+        self._silence = error if self._fruitless else None
+        if not self._fruitless or self._fruitless % SUSPICIOUS_AFTER:
+            await self._note_failure(ask, error)
+            return
+        is_down = self._fruitless >= DOWN_AFTER
+        with self.scheduler.held():  # a PyPI in trouble is not asked for more meanwhile
+            await self._note_failure(ask, error)
+            if is_down or not await self._still_answers():
+                self.source_is_down(self._source_down(error))
+
+    async def _note_failure(self, ask: Ask, error: PyfError) -> None:
         stage = "stale" if isinstance(error, StaleError) else "project"
         try:
             await self.session.fail(ask.name, stage, str(error))
@@ -175,13 +188,6 @@ class PackageSpider(AskingSpider):
             return
         if isinstance(error, NoProjectError):
             await self.dealt_with(ask.name)
-        is_silence = isinstance(error, FetchError) and error.transport
-        self._fruitless = self._fruitless + 1 if is_silence else 0
-        self._silence = error if self._fruitless else None
-        if self._fruitless and self._fruitless % SUSPICIOUS_AFTER == 0:
-            down = self._source_down(error)
-            if self._fruitless >= DOWN_AFTER or not await self._still_answers():
-                self.source_is_down(down)
 
     def item_done(self, item: Any) -> Awaitable[None] | None:
         super().item_done(item)

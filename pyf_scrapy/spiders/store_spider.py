@@ -140,11 +140,15 @@ class StoreSpider(scrapy.Spider):
             yield request
 
     async def _room(self) -> None:
-        scheduler = self.crawler.engine.scheduler
-        while self.crawler.engine.needs_backout() or (
-            isinstance(scheduler, SupplyScheduler) and scheduler.is_busy
-        ):
+        while self.crawler.engine.needs_backout() or self.scheduler.is_busy:
             await self.crawler.signals.wait_for(signals.scheduler_empty)
+
+    @property
+    def scheduler(self) -> SupplyScheduler:
+        """That of the crawl."""
+        scheduler = self.crawler.engine.scheduler
+        assert isinstance(scheduler, SupplyScheduler), "SCHEDULER is ours"
+        return scheduler
 
     async def supply(self, requests: Iterator[Request]) -> None:
         """Let the engine take requests whenever it wants some, until there are no more or the crawl ends.
@@ -152,9 +156,7 @@ class StoreSpider(scrapy.Spider):
         For very many: at most one is made before it is wanted, and `start` yields none of them, which costs
         more than making it.
         """
-        scheduler = self.crawler.engine.scheduler
-        assert isinstance(scheduler, SupplyScheduler), "SCHEDULER is ours"
-        used_up = scheduler.supply(requests)
+        used_up = self.scheduler.supply(requests)
         while not self.stopping and not used_up.done():
             await asyncio.wait([used_up], timeout=0.5)
         if used_up.done():

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from pyf_scrapy.replica.options import Options
 from pyf_scrapy.replica.runner import Handle, running_replica
 from pyf_scrapy.scheduler import AHEAD
 from pyf_scrapy.search.embedded import Server
+from pyf_scrapy.spiders.base import PackageSpider
 from pyf_scrapy.spiders.pypi import PypiSpider
 from tests.crawling import Place, true_documents
 from tests.middlewares.site import serving
@@ -167,14 +169,24 @@ async def test_a_server_that_asks_to_wait_is_obeyed_and_nothing_is_lost(
     assert set(place.documents("plone")) == true_documents(replica.replica, PLONE)
 
 
-async def test_a_pypi_that_is_down_is_one_event_and_deletes_nothing(place: Place, replica: Handle) -> None:
+async def test_a_pypi_that_is_down_is_one_event_and_deletes_nothing(
+    place: Place, replica: Handle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor is it asked for all the rest while it is found out, however long that takes."""
+    well_in_store = PackageSpider._well_in_store
+
+    def late(spider: PackageSpider) -> str | None:
+        time.sleep(0.5)
+        return well_in_store(spider)
+
+    monkeypatch.setattr(PackageSpider, "_well_in_store", late)
     await place.crawl("pypi", profile="plone")
     before = place.documents("plone")
     replica.faults([{"match": "/pypi/*", "fault": "status-503"}])
     crawled = await place.crawl("pypi", profile="plone", full="1", settings={"PYPI_MAX_RETRIES": 0})
     assert crawled.outcome.exit_code == 1
     assert crawled.outcome.reason == "source_down"
-    assert crawled.figures["fetched"] < 60
+    assert crawled.figures["fetched"] < 60  # of 120: 20 until it is suspected, and what was under way then
     replica.faults([{"match": "/simple/", "fault": "status-503"}])
     crawled = await place.crawl("pypi", profile="plone", settings={"PYPI_MAX_RETRIES": 0})
     assert crawled.outcome.exit_code == 1
