@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 
 import lxml.etree
 import lxml.html
@@ -22,8 +23,11 @@ _LANDMARKS = ("main", "nav", "header", "footer", "aside")
 _MOST_LEVELS = 200
 #: Of elements and attributes that are known here; a tree has not all that a parser takes for one.
 _NAME = re.compile("[a-z][a-z0-9-]*")
+#: READMEs that are kept as they are shown, each of a few hundred kB at most: a nasty one takes a second of CPU.
+_KEPT = 32
 
 
+@lru_cache(_KEPT)
 def shown(html: str) -> str:
     """The HTML of a document's `description` for a page: nothing in it loads anything from elsewhere.
 

@@ -141,6 +141,14 @@ class TestReadme:
         assert shown("<h1></h1>x" * 50_000) == f"<div>{'<span></span>x' * 50_000}</div>"
         assert shown('<a href="//x"></a>x' * 20_000) == f"<div>{'<span></span>x' * 20_000}</div>"
 
+    def test_it_is_made_once_for_all_who_read_it_and_only_some_are_kept(self) -> None:
+        """A nasty one takes a second of CPU, of which there are two."""
+        html = "<p>much</p>" * 1_000
+        assert shown(html) is shown(html)
+        for number in range(100):
+            shown(f"<p>{number}</p>")
+        assert shown.cache_info().currsize < 50
+
     def test_an_empty_heading_of_a_table_is_a_cell(self) -> None:
         assert "<td></td>" in shown("<table><tr><th></th><th>a</th></tr></table>")
 
