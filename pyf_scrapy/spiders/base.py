@@ -176,7 +176,9 @@ class PackageSpider(AskingSpider):
         is_down = self._fruitless >= DOWN_AFTER
         with self.scheduler.held():  # a PyPI in trouble is not asked for more meanwhile
             await self._note_failure(ask, error)
-            if is_down or not await self._still_answers():
+            is_down = is_down or not await self._still_answers()
+            # Meanwhile the crawl may have been stopped, or another package answered.
+            if is_down and self._fruitless and not self.stopping:
                 self.source_is_down(self._source_down(error))
 
     async def _note_failure(self, ask: Ask, error: PyfError) -> None:
@@ -219,15 +221,17 @@ class PackageSpider(AskingSpider):
             self.end(error, reason="store_failed")
 
     async def _still_answers(self) -> bool:
-        """Whether PyPI has just now an answer about a package that is known to be well. Broken projects that
-        stand next to each other must not keep all others from their turn."""
+        """Whether PyPI has just now an answer about a package that is known to be well, though it may be that
+        there is none any more. Broken projects that stand next to each other must not keep all others from
+        their turn."""
         name = self.well or await asyncio.to_thread(self._well_in_store)
         if name is None:
             return False
         try:
             await self.pypi.project(name)
-        except FetchError:
-            return False
+        except FetchError as error:
+            if error.transport:
+                return False
         self._silence = None
         return True
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from scrapy import Request
+from scrapy import Request, signals
 from scrapy.http import Response
 
 from pyf_scrapy.exceptions import FetchError, ParseError, UsageProblem
@@ -94,6 +94,8 @@ class ProjectSpider(PackageSpider):
             logger.warning("%s names no package of PyPI and is passed over", line)
         self.accept_removals = arguments.flag("accept_removals", given.get("accept_removals"))
         self.verifier = Verifier(self.session, self.pypi)
+        self.reader: QueueReader | None = None
+        self.crawler.signals.connect(self.close_reader, signal=signals.spider_closed)
 
     @property
     def is_endless(self) -> bool:
@@ -127,7 +129,7 @@ class ProjectSpider(PackageSpider):
         url = redis_url(self.settings)
         assert url is not None, "it was checked"
         covers = await asyncio.to_thread(covered, self.session)
-        reader = QueueReader(self, SharedQueue(url, str(self.name), covers=covers))
+        self.reader = reader = QueueReader(self, SharedQueue(url, str(self.name), covers=covers))
         beating: asyncio.Task[None] | None = None
         try:
             await reader.first(reader.word())
@@ -152,7 +154,11 @@ class ProjectSpider(PackageSpider):
         finally:
             if beating is not None:
                 beating.cancel()
-            await reader.close()
+
+    async def close_reader(self) -> None:
+        """Put back what was taken and not begun; awaited, as the end of `start` is not when a crawl stops."""
+        if self.reader is not None:
+            await self.reader.close()
 
     def _note(self, names: set[str]) -> None:
         self.session.store.enqueue(names, int(time.time()), "crawl project")

@@ -40,6 +40,7 @@ class QueueReader:
         self.queue = queue
         self.concurrency = spider.settings.getint("CONCURRENT_REQUESTS_PER_DOMAIN")
         self._buffer: deque[tuple[bytes, Message]] = deque()
+        self._taking: asyncio.Future[bool] | None = None
         self._is_lost = False
         self.found_at = 0.0  # monotonic; when Redis had been away last
         # What is taken must be in what is told, or others take it for free.
@@ -94,19 +95,28 @@ class QueueReader:
     async def fill(self) -> bool:
         """Take some messages when none is left, set aside what nobody understands; whether there is one."""
         while not self._buffer:
-            async with self._telling:
-                some = await self.tried(self._take)
-                if some is None or not (some.messages or some.refused):
-                    break
-                self._buffer.extend(some.messages)
-            for data, error in some.refused:
-                self.spider.count("pyf/queue/set_aside")
-                logger.warning("A message of the queue is set aside: %s", error)
-                await self.tried(partial(self.queue.set_aside, data))
+            # It goes on when who waits for it is cancelled: `close` gives back what it gets.
+            self._taking = asyncio.ensure_future(self._take_some())
+            if not await asyncio.shield(self._taking):
+                break
         return bool(self._buffer)
+
+    async def _take_some(self) -> bool:
+        async with self._telling:
+            some = await self.tried(self._take)
+            if some is None or not (some.messages or some.refused):
+                return False
+            self._buffer.extend(some.messages)
+        for data, error in some.refused:
+            self.spider.count("pyf/queue/set_aside")
+            logger.warning("A message of the queue is set aside: %s", error)
+            await self.tried(partial(self.queue.set_aside, data))
+        return True
 
     async def close(self) -> None:
         """End: others may go on at once with what was not used here."""
+        if self._taking is not None:
+            await asyncio.wait([self._taking])
         with contextlib.suppress(QueueError):
             await asyncio.to_thread(self.queue.give_back, [data for data, _ in self._buffer])
             await asyncio.to_thread(self.queue.retire, self.concurrency)

@@ -23,7 +23,7 @@ _LANDMARKS = ("main", "nav", "header", "footer", "aside")
 _MOST_LEVELS = 200
 #: Of elements and attributes that are known here; a tree has not all that a parser takes for one.
 _NAME = re.compile("[a-z][a-z0-9-]*")
-#: READMEs that are kept as they are shown, each of some hundred kB at most: a nasty one takes a second of CPU.
+#: READMEs that are kept as they are shown, each of some hundred kB at most: a hostile one takes a second.
 _KEPT = 32
 
 

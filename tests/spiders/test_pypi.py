@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,7 +17,6 @@ from pyf_scrapy.replica.options import Options
 from pyf_scrapy.replica.runner import Handle, running_replica
 from pyf_scrapy.scheduler import AHEAD
 from pyf_scrapy.search.embedded import Server
-from pyf_scrapy.spiders.base import PackageSpider
 from pyf_scrapy.spiders.pypi import PypiSpider
 from tests.crawling import Place, true_documents
 from tests.middlewares.site import serving
@@ -167,54 +165,6 @@ async def test_a_server_that_asks_to_wait_is_obeyed_and_nothing_is_lost(
     assert crawled.stats["backoff/count"] == 3
     assert crawled.stats["elapsed_time_seconds"] > 1
     assert set(place.documents("plone")) == true_documents(replica.replica, PLONE)
-
-
-async def test_a_pypi_that_is_down_is_one_event_and_deletes_nothing(
-    place: Place, replica: Handle, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Nor is it asked for all the rest while it is found out, however long that takes."""
-    well_in_store = PackageSpider._well_in_store
-
-    def late(spider: PackageSpider) -> str | None:
-        time.sleep(0.5)
-        return well_in_store(spider)
-
-    monkeypatch.setattr(PackageSpider, "_well_in_store", late)
-    await place.crawl("pypi", profile="plone")
-    before = place.documents("plone")
-    replica.faults([{"match": "/pypi/*", "fault": "status-503"}])
-    crawled = await place.crawl("pypi", profile="plone", full="1", settings={"PYPI_MAX_RETRIES": 0})
-    assert crawled.outcome.exit_code == 1
-    assert crawled.outcome.reason == "source_down"
-    assert crawled.figures["fetched"] < 60  # of 120: 20 until it is suspected, and what was under way then
-    replica.faults([{"match": "/simple/", "fault": "status-503"}])
-    crawled = await place.crawl("pypi", profile="plone", settings={"PYPI_MAX_RETRIES": 0})
-    assert crawled.outcome.exit_code == 1
-    assert place.documents("plone") == before
-
-
-async def test_broken_projects_side_by_side_hold_up_nobody(tmp_path: Path, empty_index: Server) -> None:
-    """Twenty in a row looked like a PyPI that is down, in every run: all behind them were never reached."""
-    options = Options(projects=60, members={"plone": 50}, only_members=True, most_releases=2, empty=0)
-    with running_replica(options) as replica:
-        place = Place(tmp_path / "data", replica.url, empty_index)
-        await place.crawl("pypi", profile="plone")
-        members = replica.replica.members(PLONE)
-        broken, well = members[:30], members[35:]
-        for name in (*broken, *well):
-            replica.event({"event": "release", "project": name})
-        replica.faults([{"match": name, "fault": "status-500"} for name in broken])
-        crawled = await place.crawl("pypi", profile="plone", settings={"PYPI_MAX_RETRIES": 0})
-        assert (crawled.outcome.exit_code, crawled.figures["failed"]) == (3, 30)
-        with place.store() as store:
-            serials = dict(store.iter_serials())
-        assert {name for name in members if serials[name] == true_serial(replica, name)} == {*members[30:]}
-
-
-def true_serial(replica: Handle, name: str) -> int:
-    project = replica.replica.project(name)
-    assert project is not None
-    return project.serial
 
 
 async def test_an_index_of_something_else_is_refused(place: Place, replica: Handle) -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from redis import Redis
+from scrapy.crawler import AsyncCrawlerRunner
 
 from pyf_scrapy.queue.messages import Covers, Message, decode, encode, encode_covers
 from pyf_scrapy.queue.sharing import Crawl, SharedQueue
@@ -268,6 +270,33 @@ async def test_a_worker_that_is_killed_has_noted_all_that_it_had_taken(
                 follower.kill()
         assert client.llen("project:start_urls") == 0
     assert sorted(queued(shared)) == taken
+
+
+async def test_a_worker_that_is_stopped_while_it_takes_names_puts_them_back(
+    shared: Place,
+    replica: Handle,
+    valkey: Valkey,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Redis has given them away already, and nobody waits for the answer any more."""
+    hold = SharedQueue.hold
+
+    def stopped(queue: SharedQueue, held: Iterable[str]) -> None:
+        asyncio.run_coroutine_threadsafe(crawler.stop_async(), loop)
+        assert isinstance(crawler.spider, ProjectSpider)
+        while not crawler.spider.stopping:
+            time.sleep(0.01)
+        hold(queue, held)
+
+    monkeypatch.setattr(SharedQueue, "hold", stopped)
+    loop = asyncio.get_running_loop()
+    runner = AsyncCrawlerRunner(shared.settings())
+    crawler = runner.create_crawler("project")
+    messages = [encode(Message(name)) for name in sorted(replica.replica.names())[:8]]
+    with valkey.client() as client:
+        client.rpush("project:start_urls", *messages)
+        await runner.crawl(crawler, profile="plone", follow="1")
+        assert client.lrange("project:start_urls", 0, -1) == [*map(bytes.decode, messages)]
 
 
 def names(place: Place) -> set[str]:
