@@ -100,6 +100,7 @@ class TestCrawl:
     async def test_an_error_does_not_hasten_it_but_a_304_does(self, status: int, delay: float) -> None:
         """A server is quick to say that it is broken. A refresh gets nearly nothing but 304."""
         seen: list[float] = []
+        limits = {"AUTOTHROTTLE_FAST_LATENCY": 15, "AUTOTHROTTLE_MAX_DELAY": 0.03}
 
         async def answer(request: web.Request, number: int) -> web.Response:
             return web.Response(status=status)
@@ -108,8 +109,8 @@ class TestCrawl:
             throttle = spider.crawler.get_extension(HostThrottle)
             assert throttle is not None
             await spider.fetch(site.url)
-            # As after many answers that took 0.3 s each.
-            throttle.latencies[HOST] = 0.3
+            # As after many answers that took 30 s each.
+            throttle.latencies[HOST] = 30
             slot = spider.crawler.engine.downloader.slots[HOST]
             slot.delay = 0.03
             for _ in range(12):
@@ -117,7 +118,7 @@ class TestCrawl:
             seen.append(slot.delay)
 
         async with serving(answer) as site:
-            await ask([], slowed_before, RETRY_ENABLED=False, AUTOTHROTTLE_FAST_LATENCY=0.15)
+            await ask([], slowed_before, RETRY_ENABLED=False, **limits)
         assert seen == [delay]
 
 

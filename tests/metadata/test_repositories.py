@@ -162,9 +162,9 @@ class TestRepositoryOf:
         ids=lambda text: text[:12],
     )
     def test_time_is_bounded(self, text: str) -> None:
-        begin = time.process_time()
+        begin = time.thread_time()
         repository_of(text)
-        assert time.process_time() - begin < 0.2
+        assert time.thread_time() - begin < 1
 
 
 class TestLinks:

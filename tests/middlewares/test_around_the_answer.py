@@ -77,13 +77,14 @@ class TestWhatLiesAroundTheAnswer:
             urls = [f"{wire.url}/{number}" for number in range(4)]
 
             async def again(spider: AskingSpider) -> None:
-                while len(spider.statuses) < 4:
-                    await asyncio.sleep(0.01)
+                async with asyncio.timeout(20):
+                    while len(spider.statuses) < 4:
+                        await asyncio.sleep(0.01)
                 for _ in range(2):
                     with contextlib.suppress(DownloadTimeoutError):
                         spider.parse(await spider.fetch(f"{wire.url}/again"))
 
-            spider, _ = await ask(urls, again, DOWNLOAD_TIMEOUT=0.5, PYPI_MAX_RETRIES=0)
+            spider, _ = await ask(urls, again, DOWNLOAD_TIMEOUT=2, PYPI_MAX_RETRIES=0)
         assert spider.statuses[f"{wire.url}/again"] == 200
         assert sum(len(heads) > 1 for heads in wire.heads) == 1
 

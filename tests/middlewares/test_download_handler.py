@@ -66,7 +66,7 @@ class TestTheWholeProcess:
         assert list(spider.statuses.values()) == [200] * 24
         (refused_at,) = closed
         late = [arrival.at - refused_at for arrival in site.arrivals[3:]]
-        assert len([seconds for seconds in late if seconds < 0.95]) <= 1, "one may have been on its way"
+        assert len([seconds for seconds in late if seconds < 0.95]) <= 3, "some may have been on their way"
         back = [arrival for arrival in site.arrivals if arrival.at > refused_at + 0.95]
         for arrival in back:
             assert arrival.under_way <= 1 + arrival.answered - back[0].answered
@@ -144,6 +144,9 @@ class TestOneBadAddress:
 
     async def test_slows_the_host_until_it_answers(self) -> None:
         async def answer(request: web.Request, number: int) -> web.Response:
+            end = time.monotonic() + 0.5
+            while site.under_way < 4 and time.monotonic() < end:
+                await asyncio.sleep(0.01)
             await asyncio.sleep(0.03)
             return web.Response(status=503)
 

@@ -71,9 +71,10 @@ class TestSchedule:
         assert after.first == after.now >= before.first + 0.05
 
     async def test_who_needs_time_gets_later_starts(self, workers: list[SharedRates]) -> None:
-        grant = await granted(workers[0], wish(lead=0.2))
+        await granted(workers[1], wish(0))  # it is connected
+        grant = await granted(workers[0], wish(lead=1))
         exactly = math.ulp(grant.now)  # a second since 1970 is a float of quarters of a microsecond
-        assert grant.first - grant.now == pytest.approx(0.2, rel=0, abs=exactly)
+        assert grant.first - grant.now == pytest.approx(1, rel=0, abs=exactly)
         following = await granted(workers[1], wish())
         assert following.first - grant.first == pytest.approx(0.01, rel=0, abs=exactly)
 
@@ -106,11 +107,11 @@ class TestSchedule:
     ) -> None:
         await workers[0].pause(HOST, 0.01)
         await asyncio.sleep(0.02)
-        counts = [(await granted(worker, wish(returning=True))).users for worker in workers * 2]
+        counts = [(await granted(worker, wish(interval=60, returning=True))).users for worker in workers * 2]
         assert counts == [1, 2, 3, 3, 3, 3]
         keys = client.keys("*")
         assert len(keys) == 3
-        assert all(0 < client.ttl(key) <= 86_400 for key in keys)
+        assert all(0 < client.pttl(key) <= 86_400_000 for key in keys)
 
     async def test_who_waits_long_for_a_start_is_one_of_them(self, workers: list[SharedRates]) -> None:
         """For minutes, where one request a minute is allowed: that is no clock that was set back."""
@@ -125,22 +126,23 @@ class TestSchedule:
 
 
 class TestPause:
-    async def test_holds_for_all_until_it_ends(self, workers: list[SharedRates]) -> None:
-        await workers[0].pause(HOST, 0.2, refusals=3)
+    async def test_holds_for_all_until_it_ends(self, workers: list[SharedRates], client: Redis) -> None:
+        await workers[0].pause(HOST, 60, refusals=3)
         for worker in workers:
             grant = await granted(worker, wish(5))
             assert (grant.starts, grant.refusals) == (0, 3)
-            assert 0 < grant.pause <= 0.2
-        await asyncio.sleep(0.21)
+            assert 50 < grant.pause <= 60
+        client.pexpire(f"pyf:pause:{{{HOST}}}", 20)
+        await asyncio.sleep(0.05)
         assert (await granted(workers[1], wish(5))).starts == 5
 
     async def test_the_longest_one_counts(self, workers: list[SharedRates]) -> None:
         for seconds in (50, 100, 10):
             await workers[0].pause(HOST, seconds)
-        assert 99 < (await granted(workers[1], wish())).pause <= 100
+        assert 90 < (await granted(workers[1], wish())).pause <= 100
         left = await workers[2].paused(HOST)
         assert left is not None
-        assert 99 < left <= 100
+        assert 90 < left <= 100
         assert await workers[2].paused("other.example") == 0
 
     async def test_afterwards_one_process_comes_back_at_a_time(self, workers: list[SharedRates]) -> None:
@@ -190,11 +192,12 @@ class TestOutage:
     async def test_a_server_that_hangs_is_gone(
         self, valkey: Valkey, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
-        monkeypatch.setattr(module, "_PATIENCE", 0.2)
         worker = SharedRates(valkey.url)
         assert await worker.ask(HOST, wish()) is not None
         valkey.freeze()
-        assert await worker.ask(HOST, wish()) is None
+        with monkeypatch.context() as impatient:
+            impatient.setattr(module, "_PATIENCE", 0.2)
+            assert await worker.ask(HOST, wish()) is None
         valkey.thaw()
         assert await worker.ask(HOST, wish()) is not None
         # Not what is below: which level is logged depends on the crawls of other tests.
@@ -227,7 +230,7 @@ class TestSharedPause:
         await one.begin(-5)
         assert await other.left() == 0
         await one.begin(3600)
-        assert 3599 < await other.left() <= 3600
+        assert 3500 < await other.left() <= 3600
         assert await stranger.left() == 0
         for pause in (one, other, stranger):
             await pause.close()

@@ -71,7 +71,7 @@ def test_statistics(replica: Handle) -> None:
 
 def test_many_requests_at_once(replica: Handle) -> None:
     """Concurrency is counted, so that tests can hold a crawl to its limits."""
-    replica.faults([{"match": "*", "fault": "slow", "delay": 0.3}])
+    replica.faults([{"match": "*", "fault": "slow", "delay": 2}])
     names = replica.replica.names()[:20]
     threads = [threading.Thread(target=get, args=(replica.url, f"/simple/{name}/")) for name in names]
     for thread in threads:

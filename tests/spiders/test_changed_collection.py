@@ -40,9 +40,9 @@ async def following(place: Place, replica: Handle) -> AsyncIterator[None]:
     """A follower that was opened before, and that ends with the first package that it indexes."""
     await place.crawl("rss", profile="plone")  # what the feeds show already
     replica.reset()
-    ends = {"CLOSESPIDER_ITEMCOUNT": 1, "CLOSESPIDER_TIMEOUT": 30}
+    ends = {"CLOSESPIDER_ITEMCOUNT": 1, "CLOSESPIDER_TIMEOUT": 120}
     follower = asyncio.create_task(place.crawl("rss", profile="plone", follow="1", settings=ends))
-    async with asyncio.timeout(40):
+    async with asyncio.timeout(150):
         while (await asyncio.to_thread(replica.statistics))["requests"].get("feed", 0) < 2:
             await asyncio.sleep(0.05)
         yield

@@ -8,6 +8,7 @@ import pytest
 
 from pyf_scrapy.replica.options import Options
 from pyf_scrapy.replica.runner import Handle, running_replica
+from pyf_scrapy.spiders import base
 from tests.crawling import Place, true_documents
 
 PLONE = "Framework :: Plone"
@@ -95,11 +96,14 @@ async def test_a_stuck_project_delays_nobody_and_is_listed(place: Place, replica
         assert store.failures() == []
 
 
-async def test_other_packages_are_done_while_a_stale_one_waits(place: Place, replica: Handle) -> None:
+async def test_other_packages_are_done_while_a_stale_one_waits(
+    place: Place, replica: Handle, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Head-of-line blocking is what stops mirrors for a week."""
+    monkeypatch.setattr(base, "retry_delay", lambda attempt, patience: 4.0)
     name = replica.replica.members(PLONE)[0]
     replica.faults([{"match": f"/pypi/{name}/json", "fault": "stale", "times": 1}])
-    crawled = await place.crawl("pypi", profile="plone", settings={"STALE_PATIENCE": 4.0})
+    crawled = await place.crawl("pypi", profile="plone")
     done = [item.normalized_name for item in crawled.items]
     assert set(done[:-1]) >= set(replica.replica.members(PLONE)) - {name}
     assert done[-1] == name

@@ -124,7 +124,7 @@ def test_who_does_not_send_a_whole_request_is_not_waited_for(
 
 def test_a_byte_now_and_then_is_no_request(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also on a connection that had an answer."""
-    monkeypatch.setattr(Connection, "arriving", 0.5)
+    monkeypatch.setattr(Connection, "arriving", 2.0)
     with serving(config(app)) as (_, address), socket.create_connection(address) as connection:
         connection.sendall(ASK + b"\r\n")
         assert b"200 OK" in connection.recv(65_536)
@@ -135,18 +135,18 @@ def test_a_byte_now_and_then_is_no_request(app: FastAPI, monkeypatch: pytest.Mon
 def test_a_connection_is_kept_between_requests_and_while_it_is_answered(
     app: FastAPI, released: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Connection, "arriving", 0.8)
+    monkeypatch.setattr(Connection, "arriving", 2.0)
     with serving(config(app)) as (_, (host, port)), httpx.Client(base_url=f"http://{host}:{port}") as client:
         assert client.post("/body", content=b"x" * 20_000).text == "20000"
-        time.sleep(1)
-        threading.Timer(1, released.set).start()
+        time.sleep(2.5)
+        threading.Timer(2.5, released.set).start()
         assert client.get("/slow", timeout=30).text == "done"
         assert client.get("/healthz").text == "ok"
 
 
 def test_who_does_not_read_an_answer_is_not_waited_for(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
     """Else each holds its memory for ever; who reads slowly gets all of it."""
-    monkeypatch.setattr(Connection, "reading", 0.3)
+    monkeypatch.setattr(Connection, "reading", 2.0)
     with serving(config(app)) as (server, address), ExitStack() as stack:
         silent, slow = (stack.enter_context(socket.create_connection(address)) for _ in range(2))
         ask = b"GET /large HTTP/1.1\r\nhost: localhost\r\n"
