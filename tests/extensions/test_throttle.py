@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -100,7 +101,7 @@ class TestCrawl:
     async def test_an_error_does_not_hasten_it_but_a_304_does(self, status: int, delay: float) -> None:
         """A server is quick to say that it is broken. A refresh gets nearly nothing but 304."""
         seen: list[float] = []
-        limits = {"AUTOTHROTTLE_FAST_LATENCY": 15, "AUTOTHROTTLE_MAX_DELAY": 0.03}
+        limits: dict[str, Any] = {"AUTOTHROTTLE_FAST_LATENCY": 15, "AUTOTHROTTLE_MAX_DELAY": 0.03}
 
         async def answer(request: web.Request, number: int) -> web.Response:
             return web.Response(status=status)
