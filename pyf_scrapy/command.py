@@ -209,6 +209,11 @@ def checked(args: Sequence[str], fewest: int, most: int, *, command: str, syntax
         if arg.startswith("-") and arg != "-":
             raise UsageError(f"unknown option {arg!r}; see scrapy {command} -h")
     given = [*args[:end], *args[end + 1 :]]
+    for arg in given:
+        try:
+            arg.encode()
+        except UnicodeEncodeError:
+            raise UsageError(f"{arg!r} is no text in UTF-8") from None
     if len(given) > most:
         raise UsageError(f"unknown argument {given[most]!r}; see scrapy {command} -h")
     if len(given) < fewest:

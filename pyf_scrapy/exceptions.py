@@ -112,6 +112,10 @@ class QueueError(PyfError):
     """Raised by `queue` when Redis cannot be reached or does not do what it is told."""
 
 
+class ExportError(PyfError):
+    """Raised by `extensions` when the file that a crawl writes its packages to cannot be written."""
+
+
 class RenderError(PyfError):
     """Raised by `metadata.renderer` when a README could not be rendered within its bounds."""
 

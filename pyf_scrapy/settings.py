@@ -98,6 +98,7 @@ HTTPERROR_ALLOW_ALL = True  # the spiders judge every status themselves
 SCHEDULER_DISK_QUEUE = "scrapy.squeues.MarshalLifoDiskQueue"
 SCHEDULER_START_DISK_QUEUE = "scrapy.squeues.MarshalFifoDiskQueue"
 FEED_EXPORTERS = {"pickle": None, "marshal": None}
+FEED_STORAGES = dict.fromkeys(("", "file"), "pyf_scrapy.extensions.export_file.ExportFileStorage")
 
 # Used by BackoffMiddleware, which replaces Scrapy's RetryMiddleware, and by PoliteDownloadHandler.
 RETRY_HTTP_CODES = [408, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524]

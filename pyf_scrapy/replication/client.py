@@ -39,7 +39,9 @@ def checked_url(text: str) -> str:
     except (ValueError, httpx.InvalidURL):
         usable = False
     if not usable or parts.query or parts.fragment or parts.username or " " in text or not text.isprintable():
-        raise UsageProblem(f"{text[:200]!r} is not the address of a source; give http(s)://HOST[:PORT]")
+        # It may hold a password.
+        given = "what was given" if "@" in text else repr(text[:200])
+        raise UsageProblem(f"{given} is not the address of a source; give http(s)://HOST[:PORT]")
     return text.rstrip("/")
 
 

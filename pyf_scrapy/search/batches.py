@@ -9,10 +9,11 @@ from functools import partial
 
 import msgspec
 
-from pyf_scrapy.exceptions import PyfError
+from pyf_scrapy.exceptions import PyfError, SearchError
 from pyf_scrapy.search.changes import Change
 from pyf_scrapy.search.collections import delete_documents, import_documents
 from pyf_scrapy.search.connection import Connection
+from pyf_scrapy.search.marks import Marking
 from pyf_scrapy.store import Shape, Store
 
 _encode = msgspec.json.Encoder().encode
@@ -61,6 +62,9 @@ class Batch:
     base is not the store's, because the collection was made anew for example, are compared anew; the ids to
     be sent or deleted are noted *before* that, the revision is set *after* the server has answered for each
     document. A sender that loses the lock on the way sets none, and puts all in doubt that it has sent.
+
+    The mark changes with each batch, before anything is noted as sent: whenever a copy of the server was
+    made, it is known as an older one.
     """
 
     def __init__(self, store: Store, connection: Connection, alias: str) -> None:
@@ -92,11 +96,14 @@ class Batch:
         sent = self._current(placed, shape)
         if not sent:
             return results
+        mark = self._mark(shape)
         begun.append([(entry.name, entry.change.touched) for entry in sent.values()])
         self.store.begin_index(self.alias, begun[-1])
         lines = [line for entry in sent.values() for line in entry.lines]
         reasons = iter(self._import(shape.physical, lines))
         self._delete(shape.physical, [id_ for entry in sent.values() for id_ in entry.change.deleted])
+        if mark is not None:
+            self.connection.retried(mark.renew)
         for place, entry in sent.items():
             results[place] = _result(entry, reasons)
         whole = [entry for place, entry in sent.items() if not results[place].rejected]
@@ -120,6 +127,17 @@ class Batch:
                     entry = Entry.of(entry.name, entry.revision, replace(entry.change, before=before))
                 current[place] = entry
         return current
+
+    def _mark(self, shape: Shape) -> Marking | None:
+        """The mark of the collection; None while it is made anew, under its own name: it has none yet."""
+        if shape.physical == self.alias:
+            return None
+        mark = self.connection.retried(lambda client: Marking(self.store, client, self.alias))
+        if mark.is_doubtful:
+            raise SearchError(
+                "the search server was put back from an older copy meanwhile: run the same command again"
+            )
+        return mark
 
     def _import(self, physical: str, lines: list[bytes]) -> list[str | None]:
         reasons: list[str | None] = []

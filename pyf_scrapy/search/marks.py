@@ -33,8 +33,10 @@ class Marking:
         #: whether the server is not the one, or not in the state, that the store knows
         self.is_doubtful = self._is_possible and bool(accepted) and self._found not in accepted
 
-    def renew(self) -> None:
+    def renew(self, client: typesense.Client | None = None) -> None:
         """Give both another mark: a copy of the server from before this is an older one from now on.
+
+        `client`: another one than that which found it.
 
         The store accepts both marks until the server has the new one, so that a kill in between is no doubt.
         """
@@ -42,7 +44,7 @@ class Marking:
             return
         new = secrets.token_hex(8)
         self.store.save_marks(self.collection, (self._found, new))
-        if _write(self.client, self._name, new):
+        if _write(client or self.client, self._name, new):
             self.store.save_marks(self.collection, (new,))
         else:
             self.store.save_marks(self.collection, (self._found,) if self._found else ())

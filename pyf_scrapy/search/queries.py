@@ -20,6 +20,7 @@ from pyf_scrapy.search.named_versions import named_versions
 
 #: Typesense's own limit.
 MAX_PER_PAGE = 250
+_MAX_PAGE = 1_000_000
 MAX_QUERY = 400  # characters
 MAX_FACET_VALUES = 250
 
@@ -135,9 +136,9 @@ def search(
     UsageProblem for an impossible page, SearchError when Typesense cannot answer (an unknown field in a
     filter, no collection).
     """
-    if page < 1 or not 1 <= per_page <= MAX_PER_PAGE:
+    if not 1 <= page <= _MAX_PAGE or not 1 <= per_page <= MAX_PER_PAGE:
         raise UsageProblem(
-            f"page {page} of {per_page} packages: use page 1 or more, 1 to {MAX_PER_PAGE} packages"
+            f"page {page} of {per_page} packages: use page 1 to {_MAX_PAGE}, 1 to {MAX_PER_PAGE} packages"
         )
     query = query.strip()[:MAX_QUERY]
     versions = named_versions(client, collection, query)

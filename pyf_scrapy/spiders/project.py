@@ -111,10 +111,10 @@ class ProjectSpider(PackageSpider):
             self.queued = {row.normalized_name for row in waiting}.intersection(self.wanted)
         asks = await asyncio.to_thread(self._due) if self.refresh else [Ask(name) for name in self.wanted]
         self.crawler.stats.set_value("pyf/projects/to_check", min(len(asks), self.limit or len(asks)))
+        asks = asks[: self.limit]
         for ask in asks:
             request = self.project_request(ask)
-            if request is None:
-                return
+            assert request is not None, "there are no more than `limit`"
             yield request
         async for request in self.open_requests():
             yield request

@@ -102,8 +102,9 @@ def change(facts: PackageFacts, known: Known | None, same: Mapping[str, bytes | 
     )
     kept = None if recreated else known  # even a release of the same version is another one then
     stored = kept.releases if kept else {}
-    gone = [version for version in (known.releases if known else ()) if recreated or version not in listed]
-    new = _new_releases(facts, project, kept, listed, same if kept else {})
+    among = frozenset(listed)
+    gone = [version for version in (known.releases if known else ()) if recreated or version not in among]
+    new = _new_releases(facts, project, kept, among, same if kept else {})
     learnt = any(version not in stored or release.metadata for version, release in new.items())
     changed = known is None or bool(
         known.status != ACTIVE

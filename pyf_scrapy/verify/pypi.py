@@ -91,12 +91,13 @@ def _marker(status: str, reason: str | None) -> str:
 
 def _releases(stored: StoredPackage, record: ProjectRecord, depth: int | None) -> Iterator[Difference]:
     listed, known = listed_versions(record), listed_versions(stored.project)
+    among_listed, among_known = frozenset(listed), frozenset(known)
     kept = {release.version for release in combine(stored.project, stored.releases)}
     differing = {
-        "only PyPI has": [version for version in listed if version not in known],
-        "only the store has": [version for version in known if version not in listed],
+        "only PyPI has": [version for version in listed if version not in among_known],
+        "only the store has": [version for version in known if version not in among_listed],
         "without metadata in the store": [
-            version for version in listed[:depth] if version in known and version not in kept
+            version for version in listed[:depth] if version in among_known and version not in kept
         ],
     }
     detail = "; ".join(f"{what} {_some(versions)}" for what, versions in differing.items() if versions)

@@ -80,6 +80,22 @@ def test_scripts_get_one_json_object_and_the_items(place: Place, tmp_path: Path)
     assert done.stderr == ""
 
 
+@pytest.mark.parametrize("name", ["/dev/full", "file/x"], ids=["full disk", "no folder"])
+@pytest.mark.parametrize("format_", ["jsonl", "json", "csv", "xml"])
+async def test_packages_that_cannot_be_written_are_no_success(
+    place: Place, tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str, format_: str
+) -> None:
+    """No later run passes them on again."""
+    (tmp_path / "file").touch()
+    file = str(tmp_path / name)
+    feeds = {file: {"format": format_, "overwrite": True}}
+    crawled = await place.crawl("pypi", profile="plone", settings={"FEEDS": feeds})
+    assert (crawled.outcome.exit_code, crawled.outcome.reason) == (1, "export_failed")
+    (told,) = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert f"{file} cannot be written" in told.getMessage()
+    assert not told.exc_info
+
+
 def test_ctrl_c_keeps_what_was_done_and_a_second_run_waits_for_nobody(place: Place, replica: Handle) -> None:
     place.extra["PYPI_MAX_RPS"] = 5  # still at it when the second run has started, however slow that is
     replica.reset()

@@ -281,6 +281,7 @@ class TestCommand:
             (["a", "--nope"], "unknown option '--nope'; see scrapy say -h"),
             (["a", "-x"], "unknown option '-x'; see scrapy say -h"),
             (["a", "b", "c"], "unknown argument 'c'; see scrapy say -h"),
+            (["\udcff"], "'\\udcff' is no text in UTF-8"),
             ([], "an argument is missing; use scrapy say WORD [WORD]"),
             (
                 ["a", "--profile=plone"],

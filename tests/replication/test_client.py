@@ -85,4 +85,7 @@ def test_a_source_may_let_us_wait_but_not_for_long(told: str, waits: float | Non
 def test_what_is_no_address_is_refused(text: str) -> None:
     with pytest.raises(UsageProblem, match="not the address of a source"):
         checked_url(text)
+    with pytest.raises(UsageProblem) as refused:
+        checked_url("https://me:hush@x.example")
+    assert "hush" not in str(refused.value)
     assert checked_url("https://x.example/pyf/") == "https://x.example/pyf"

@@ -10,7 +10,11 @@ from pathlib import Path
 import httpx
 import pytest
 import typesense
+from scrapy import signals
+from scrapy.crawler import AsyncCrawlerRunner
 
+from pyf_scrapy.exceptions import SearchError
+from pyf_scrapy.items import PackageItem
 from pyf_scrapy.replica.options import Options
 from pyf_scrapy.replica.runner import Handle, running_replica
 from pyf_scrapy.search import marks
@@ -18,6 +22,7 @@ from pyf_scrapy.search.embedded import Server
 from pyf_scrapy.search.marks import Marking
 from pyf_scrapy.session import Session
 from pyf_scrapy.spiders.rss import RssSpider
+from pyf_scrapy.spiders.store_spider import StoreSpider
 from pyf_scrapy.store import Store
 from tests.conftest import kill_server
 from tests.crawling import Place
@@ -91,6 +96,44 @@ async def test_an_older_copy_of_the_search_server_is_filled_again_from_the_store
     assert await did(alone) == QUIET
 
 
+@pytest.mark.parametrize("is_put_back_later", [True, False], ids=["after the run", "during the run"])
+async def test_a_copy_that_was_made_during_a_run_is_an_older_one(
+    alone: Place, replica: Handle, is_put_back_later: bool
+) -> None:
+    """A first crawl takes days, and each night a copy is made of the machine."""
+    folder = alone.folder / "typesense"
+    copy = folder.with_name("copy")
+    await did(alone)
+    name = replica.replica.members(PLONE)[2 if is_put_back_later else 3]
+    version = replica.replica.project(name).releases[0].version  # type: ignore[union-attr]
+    replica.event({"event": "yank", "project": name, "version": version})
+    crawler = AsyncCrawlerRunner(alone.settings()).create_crawler("pypi")
+
+    def put_back() -> None:
+        kill_server(folder)
+        shutil.rmtree(folder)
+        shutil.copytree(copy, folder)
+
+    def opened(spider: StoreSpider) -> None:
+        kill_server(folder)
+        shutil.copytree(folder, copy)
+
+    def indexed(item: PackageItem, spider: StoreSpider) -> None:
+        if is_put_back_later:
+            spider.end(SearchError("its disk is broken"), reason="search_failed")
+        else:
+            put_back()
+
+    crawler.signals.connect(opened, signal=signals.spider_opened)
+    crawler.signals.connect(indexed, signal=signals.item_scraped)
+    await crawler.crawl_async(profile="plone")
+    if is_put_back_later:
+        put_back()
+    assert not alone.documents("plone")[f"{name}=={version}"]["yanked"]
+    await did(alone)
+    assert alone.documents("plone")[f"{name}=={version}"]["yanked"]
+
+
 async def test_a_server_that_lost_its_mark_is_filled_again(
     place: Place, client: typesense.Client, replica: Handle
 ) -> None:
@@ -111,9 +154,7 @@ async def test_lanes_side_by_side_do_not_doubt_each_other(place: Place, replica:
         fetched, passed_on, sent = await did(place)
         assert (fetched, passed_on) == (1, 0)
         assert sent
-        other.mark_sent(["plone"])
         assert await did(place) == QUIET
-        other.mark_sent(["plone"])
     finally:
         await other.close()
     assert await did(place) == QUIET

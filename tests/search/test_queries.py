@@ -175,7 +175,7 @@ def test_older_releases_are_searched_on_request_after_the_latest(client: typesen
     ]
 
 
-@pytest.mark.parametrize(("page", "per_page"), [(0, 10), (1, 0), (1, MAX_PER_PAGE + 1)])
+@pytest.mark.parametrize(("page", "per_page"), [(0, 10), (2**32 + 1, 10), (1, 0), (1, MAX_PER_PAGE + 1)])
 def test_impossible_pages_are_refused_before_any_request(
     client: typesense.Client, page: int, per_page: int
 ) -> None:

@@ -109,6 +109,24 @@ async def test_what_was_named_leaves_when_an_index_lacks_it_too(place: Place, re
         assert store.failures() == []
 
 
+async def test_what_is_gone_leaves_and_fails_also_when_a_refresh_asks_about_some_only(
+    place: Place, replica: Handle
+) -> None:
+    """Else it takes the first places of each next refresh, and a script is told that all is well."""
+    names = replica.replica.members(PLONE)[:4]
+    await place.crawl("project", names=",".join(names), collection="stack")
+    await place.crawl("pypi", profile="plone")
+    replica.event({"event": "delete-project", "project": names[0]})
+    for _ in range(2):
+        await place.crawl("project", collection="stack", refresh="1", limit="3")
+    held = {document["name_normalized"] for document in place.documents("stack").values()}
+    assert held == {*names[1:]}
+    for name in replica.replica.members(PLONE):
+        replica.event({"event": "delete-project", "project": name})
+    some = await place.crawl("project", profile="plone", refresh="1", limit="3")
+    assert some.outcome.exit_code == 3
+
+
 async def test_a_refresh_sees_a_quarantine_at_once(place: Place, replica: Handle) -> None:
     await place.crawl("pypi", profile="plone")
     name = replica.replica.members(PLONE)[0]
