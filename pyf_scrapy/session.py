@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
@@ -138,6 +138,19 @@ class Session:
         """The packages of the profiles that are stored but not in the index, once for each collection that
         lacks them; blocking. Raises StoreError."""
         return [name for p in self.profiles for name in self.store.dirty(p.collection, p)]
+
+    def mark_sent(self, collections: Iterable[str]) -> None:
+        """Something was sent to these: a copy of the search server from before is known as an older one.
+
+        Blocking. Raises SearchError, StoreError.
+        """
+        for collection in collections:
+            with self.store.index_lock(collection):
+                mark = Marking(self.store, self.connection.client, collection)
+                if (
+                    not mark.is_doubtful
+                ):  # else the server was replaced under us: the next run sends all again
+                    mark.renew()
 
     async def close(self) -> None:
         """Flush the writer, free the lock, close everything."""

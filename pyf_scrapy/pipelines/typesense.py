@@ -38,6 +38,7 @@ class TypesensePipeline:
         self.most_bytes = settings.getint("TYPESENSE_BATCH_BYTES")
         self.linger = settings.getfloat("TYPESENSE_BATCH_LINGER")
         self.batchers: dict[str, Batcher] = {}
+        self.sent: set[str] = set()
         # A package that is passed on and then fetched goes through here twice.
         self.indexed: set[str] = set()
 
@@ -69,12 +70,19 @@ class TypesensePipeline:
                     for alias, change in item.changes.items()
                 )
             )
+            pairs = zip(item.changes, results, strict=True)
+            self.sent.update(alias for alias, result in pairs if result.stored or result.deleted)
             await self._account(item, results)
         return item
 
     async def close_spider(self) -> None:
         for batcher in self.batchers.values():
             await batcher.close()
+        if self.spider.problem is None:
+            try:
+                await asyncio.to_thread(self.session.mark_sent, sorted(self.sent))
+            except PyfError as error:  # all is sent, and the marks of before still hold
+                logger.warning("%s", error)
 
     async def _account(self, item: PackageItem, results: list[Result]) -> None:
         stats = self.crawler.stats

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -20,6 +22,9 @@ _encode = msgspec.json.Encoder().encode
 
 #: Largest body of one import request; a package with very many releases is sent in several.
 MOST_BYTES = 4 * 1024 * 1024
+
+#: Seconds after which a batch renews the mark again; that takes as long as a small batch.
+RENEWED_EVERY = 10.0
 
 #: Packages, each with the ids of the documents that are sent or deleted.
 Touched = list[tuple[str, list[str]]]
@@ -63,14 +68,15 @@ class Batch:
     be sent or deleted are noted *before* that, the revision is set *after* the server has answered for each
     document. A sender that loses the lock on the way sets none, and puts all in doubt that it has sent.
 
-    The mark changes with each batch, before anything is noted as sent: whenever a copy of the server was
-    made, it is known as an older one.
+    The mark changes with the first batch and every RENEWED_EVERY seconds, before anything is noted as sent: a
+    copy of the server that was made during a run is known as an older one, however the run ends.
     """
 
     def __init__(self, store: Store, connection: Connection, alias: str) -> None:
         self.store = store
         self.connection = connection
         self.alias = alias
+        self._renewed_at = -math.inf  # monotonic
 
     def send(self, entries: Sequence[Entry]) -> list[Result]:
         """One result per entry. Raises SearchError if the server failed as a whole, StoreError."""
@@ -104,6 +110,7 @@ class Batch:
         self._delete(shape.physical, [id_ for entry in sent.values() for id_ in entry.change.deleted])
         if mark is not None:
             self.connection.retried(mark.renew)
+            self._renewed_at = time.monotonic()
         for place, entry in sent.items():
             results[place] = _result(entry, reasons)
         whole = [entry for place, entry in sent.items() if not results[place].rejected]
@@ -129,8 +136,9 @@ class Batch:
         return current
 
     def _mark(self, shape: Shape) -> Marking | None:
-        """The mark of the collection; None while it is made anew, under its own name: it has none yet."""
-        if shape.physical == self.alias:
+        """The mark of the collection if it is to be renewed. While it is made anew, under its own name, it has
+        none."""
+        if shape.physical == self.alias or time.monotonic() < self._renewed_at + RENEWED_EVERY:
             return None
         mark = self.connection.retried(lambda client: Marking(self.store, client, self.alias))
         if mark.is_doubtful:
