@@ -68,7 +68,7 @@ class Batch:
     be sent or deleted are noted *before* that, the revision is set *after* the server has answered for each
     document. A sender that loses the lock on the way sets none, and puts all in doubt that it has sent.
 
-    The mark changes with the first batch and every RENEWED_EVERY seconds, before anything is noted as sent: a
+    The mark changes with the first batch and every RENEWED_EVERY seconds, before it is noted as sent: a
     copy of the server that was made during a run is known as an older one, however the run ends.
     """
 
@@ -136,8 +136,7 @@ class Batch:
         return current
 
     def _mark(self, shape: Shape) -> Marking | None:
-        """The mark of the collection if it is to be renewed. While it is made anew, under its own name, it has
-        none."""
+        """The mark of the collection if it is to be renewed: one that is made anew has none yet."""
         if shape.physical == self.alias or time.monotonic() < self._renewed_at + RENEWED_EVERY:
             return None
         mark = self.connection.retried(lambda client: Marking(self.store, client, self.alias))
