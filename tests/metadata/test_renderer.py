@@ -127,7 +127,7 @@ async def test_a_worker_killed_while_idle_costs_nothing(renderer: Renderer) -> N
     await renderer.render("a", MARKDOWN)
     [pid] = renderer.pids
     os.kill(pid, signal.SIGKILL)
-    await until_gone([pid], 10)
+    await until_gone([pid], 2)
     await asyncio.sleep(0.2)  # A process that ends is a zombie a moment before its parent can see it.
     assert (await renderer.render("b", MARKDOWN)).html == "<p>b</p>"
     assert renderer.pids != [pid]
@@ -147,7 +147,7 @@ async def test_close_ends_what_is_being_rendered_and_refuses_more() -> None:
     waiting = asyncio.ensure_future(renderer.render("a", MARKDOWN))
     pid = await busy_pid(renderer)
     await renderer.close()
-    await until_gone([pid], 10)
+    await until_gone([pid], 0.5)
     for call in (rendering, waiting):
         with pytest.raises(RenderError):
             await call
@@ -242,7 +242,7 @@ async def test_workers_die_with_a_parent_that_is_killed() -> None:
         assert len(pids) == 2
         assert all(map(alive, pids))
         parent.kill()
-    await until_gone(pids, 10)
+    await until_gone(pids, 2)
 
 
 async def test_it_works_from_a_zipped_egg(tmp_path: Path) -> None:

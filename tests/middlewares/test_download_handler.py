@@ -17,6 +17,7 @@ import pytest
 from aiohttp import web
 
 from pyf_scrapy.middlewares import download_handler
+from pyf_scrapy.middlewares.shares import TOLERANCE, spacing
 from pyf_scrapy.replica.options import Options
 from pyf_scrapy.replica.runner import Handle, running_replica
 from pyf_scrapy.spiders.base import SUSPICIOUS_AFTER
@@ -66,7 +67,8 @@ class TestTheWholeProcess:
         assert list(spider.statuses.values()) == [200] * 24
         (refused_at,) = closed
         late = [arrival.at - refused_at for arrival in site.arrivals[3:]]
-        assert len([seconds for seconds in late if seconds < 0.95]) <= 3, "some may have been on their way"
+        # One may have been on its way; what was made late starts with it, as far as TOLERANCE allows.
+        assert len([seconds for seconds in late if seconds < 0.95]) <= 1 + TOLERANCE / spacing(0.02)
         back = [arrival for arrival in site.arrivals if arrival.at > refused_at + 0.95]
         for arrival in back:
             assert arrival.under_way <= 1 + arrival.answered - back[0].answered
