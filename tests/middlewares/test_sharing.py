@@ -169,7 +169,7 @@ async def test_retry_after_that_one_gets_pauses_the_other_and_they_come_back_one
         await eventually(lambda: is_back("one") and is_back("other"))
         done.set()
         await running
-    heard = refused[0] + 2  # each asks for news, or for starts, several times a second
+    heard = refused[0] + 0.6  # each asks for news, or for starts, several times a second
     assert not [at for at in site.times() if heard < at < refused[0] + 2.95]
     back = [(who, begun, end) for who, begun, end in answers if begun > heard]
     (first, _, over) = min(back, key=lambda answer: answer[1])
